@@ -1,0 +1,87 @@
+-- highwater's ledger, on the target. Portable SQL: the same on every engine ({l} is the prefix).
+-- What one transaction changes in a table's rows, it also records here.
+
+-- Whose ledger this is.
+CREATE TABLE {l}ledger (
+    version     BIGINT NOT NULL,
+    migration   VARCHAR(64) NOT NULL,
+    made_at     VARCHAR(40) NOT NULL
+);
+
+-- The epoch, alone in its table: every target transaction share-locks the row first.
+CREATE TABLE {l}epochs (
+    database_name VARCHAR(190) NOT NULL PRIMARY KEY,
+    epoch         BIGINT NOT NULL
+);
+
+-- One row per source-target pair: where it stands, whose source, who holds the lease, who asks for it,
+-- and the last cutover attempt.
+CREATE TABLE {l}databases (
+    database_name VARCHAR(190) NOT NULL PRIMARY KEY,
+    phase         VARCHAR(20) NOT NULL,
+    identity      TEXT,
+    plan_hash     VARCHAR(64),
+    holder        TEXT,
+    held_since    VARCHAR(40),
+    request       TEXT,
+    requested_at  BIGINT,
+    attempt       BIGINT NOT NULL,
+    attempt_state VARCHAR(20) NOT NULL
+);
+
+-- One row per table: its state, what is applied, and the log that this refers to.
+CREATE TABLE {l}tables (
+    database_name VARCHAR(190) NOT NULL,
+    label         VARCHAR(190) NOT NULL,
+    target        TEXT NOT NULL,
+    state         VARCHAR(20) NOT NULL,
+    state_before  VARCHAR(20) NOT NULL,
+    reason        TEXT,
+    watermark     TEXT,
+    origin        TEXT,
+    changed_at    VARCHAR(40) NOT NULL,
+    PRIMARY KEY (database_name, label)
+);
+
+-- The key ranges of a copy.
+CREATE TABLE {l}chunks (
+    database_name VARCHAR(190) NOT NULL,
+    label         VARCHAR(190) NOT NULL,
+    chunk         BIGINT NOT NULL,
+    bounds        TEXT NOT NULL,
+    state         VARCHAR(20) NOT NULL,
+    row_count     BIGINT NOT NULL,
+    byte_count    BIGINT NOT NULL,
+    PRIMARY KEY (database_name, label, chunk)
+);
+
+-- Keys whose rows the target refused: the key and the reason, never the row.
+CREATE TABLE {l}parked (
+    database_name VARCHAR(190) NOT NULL,
+    label         VARCHAR(190) NOT NULL,
+    key_hash      VARCHAR(64) NOT NULL,
+    key_json      TEXT NOT NULL,
+    reason        TEXT NOT NULL,
+    since         VARCHAR(40) NOT NULL,
+    PRIMARY KEY (database_name, label, key_hash)
+);
+
+-- Definitions that are still to be made on the target (`copy.schema = "create"`).
+CREATE TABLE {l}definitions (
+    database_name VARCHAR(190) NOT NULL,
+    ordinal       BIGINT NOT NULL,
+    definition    TEXT NOT NULL,
+    done          BIGINT NOT NULL,
+    PRIMARY KEY (database_name, ordinal)
+);
+
+-- What was done, by whom.
+CREATE TABLE {l}events (
+    happened_at   VARCHAR(40) NOT NULL,
+    database_name VARCHAR(190) NOT NULL,
+    actor         TEXT NOT NULL,
+    host          TEXT NOT NULL,
+    version       VARCHAR(40) NOT NULL,
+    settings      VARCHAR(64) NOT NULL,
+    event         TEXT NOT NULL
+);

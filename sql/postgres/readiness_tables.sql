@@ -1,0 +1,38 @@
+-- What the target allows us on each of the tables $1 (quoted names); those that are missing are left out.
+WITH RECURSIVE wanted AS (
+    SELECT w.place, pg_catalog.to_regclass(w.name)::oid AS oid
+      FROM unnest($1::text[]) WITH ORDINALITY AS w (name, place)
+), tree AS (
+    SELECT place, oid AS member FROM wanted WHERE oid IS NOT NULL
+     UNION
+    SELECT t.place, i.inhrelid
+      FROM tree t
+      JOIN pg_catalog.pg_inherits i ON i.inhparent = t.member
+      JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid AND c.relispartition
+)
+SELECT w.place,
+       quote_ident(n.nspname) AS schema,
+       c.relkind::text AS kind,
+       has_schema_privilege(n.oid, 'USAGE') AS may_use,
+       has_table_privilege(c.oid, 'SELECT') AS may_select,
+       has_table_privilege(c.oid, 'INSERT') AS may_insert,
+       has_table_privilege(c.oid, 'UPDATE') AS may_update,
+       has_table_privilege(c.oid, 'DELETE') AS may_delete,
+       EXISTS (SELECT FROM tree t WHERE t.place = w.place AND pg_catalog.row_security_active(t.member)) AS row_security,
+       EXISTS (SELECT FROM tree t JOIN pg_catalog.pg_class m ON m.oid = t.member
+                WHERE t.place = w.place AND m.relpersistence = 'u') AS unlogged,
+       ARRAY(SELECT r.rulename::text FROM pg_catalog.pg_rewrite r
+              WHERE r.ev_class = c.oid AND r.ev_type <> '1'
+                AND r.ev_enabled = ANY (CASE WHEN $2 THEN '{A,R}' ELSE '{O,A}' END::"char"[])) AS rules,
+       ARRAY(SELECT DISTINCT g.tgname::text FROM tree t JOIN pg_catalog.pg_trigger g ON g.tgrelid = t.member
+              WHERE t.place = w.place AND NOT g.tgisinternal AND g.tgenabled IN ('A', 'R')) AS always,
+       ARRAY(SELECT DISTINCT g.tgname::text FROM tree t JOIN pg_catalog.pg_trigger g ON g.tgrelid = t.member
+              WHERE t.place = w.place AND NOT g.tgisinternal AND g.tgenabled = 'O') AS triggers,
+       ARRAY(SELECT k.conname::text FROM pg_catalog.pg_constraint k
+              WHERE k.contype = 'f' AND k.conrelid = c.oid) AS foreign_keys,
+       ARRAY(SELECT k.conname::text FROM pg_catalog.pg_constraint k
+              WHERE k.contype IN ('p', 'u', 'x') AND k.condeferrable AND k.conrelid = c.oid) AS deferrable
+  FROM wanted w
+  JOIN pg_catalog.pg_class c ON c.oid = w.oid
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+ ORDER BY w.place

@@ -1,0 +1,124 @@
+use super::observe::{Observed, ParkedKey};
+use super::show::StatusReport;
+use crate::cli::output::{Failure, Report, Style};
+use crate::engine::{Fence, Stamp};
+use crate::error::{Error, Kind};
+use crate::model::{Phase, TableState};
+use crate::settings::{DatabaseSettings, Endpoint, Glob, Settings};
+use crate::status::TableStatus;
+
+fn database() -> DatabaseSettings {
+    DatabaseSettings {
+        name: "shop".to_string(),
+        source: Endpoint::from_url("postgres://me:verysecret@prod/shop").unwrap(),
+        target: Endpoint::from_url("postgres://staging/shop").unwrap(),
+        include: vec![Glob::any()],
+        exclude: Vec::new(),
+        tables: Vec::new(),
+    }
+}
+
+fn table(name: &str, state: TableState) -> TableStatus {
+    let replaying = state == TableState::Replaying;
+    TableStatus {
+        table: name.to_string(),
+        state,
+        reason: (state == TableState::Stopped).then(|| "its key column\nwas renamed".to_string()),
+        rows: 100_000,
+        bytes: 1,
+        rows_copied: 50_000,
+        bytes_copied: 1,
+        chunks_done: if replaying { 4 } else { 2 },
+        chunks: 4,
+        lag_rows: replaying.then_some(1_234),
+        lag_seconds: replaying.then_some(2.5),
+        watermark_time: replaying.then_some(1_700_000_000.0),
+        parked: 0,
+    }
+}
+
+fn observed(tables: Vec<TableStatus>) -> Observed {
+    let mut seen = Observed::nothing(&database());
+    seen.status.phase = Some(Phase::Replaying);
+    seen.status.holder = Some("run on host by me, process 7".to_string());
+    seen.status.tables = tables;
+    seen.status.oldest_transaction_seconds = Some(0.2);
+    seen.lease_held = Some(true);
+    seen.held_since = Some("2026-01-02T03:04:05Z".to_string());
+    seen
+}
+
+fn report(seen: Observed) -> StatusReport {
+    StatusReport::new(&Settings::with_databases(vec![database()]), vec![seen])
+}
+
+#[test]
+fn the_text_has_every_table() {
+    let text = report(observed(vec![table("orders", TableState::Replaying)])).text(Style::Plain);
+    let expected = "\
+database shop: replaying
+  source: postgres://me@prod/shop
+  target: postgres://staging/shop
+  at work: run on host by me, process 7, since 2026-01-02T03:04:05Z
+  oldest transaction on the source: 0.2 s
+  a final sync now: about 1.1 s
+ table   state      rows copied  lag, rows  lag, time  in the target up to   parked
+ orders  replaying       50,000      1,234      2.5 s  2023-11-14T22:13:20Z       0
+";
+    assert!(text.starts_with(expected), "\n{text}");
+    assert!(!text.contains("verysecret"));
+}
+
+#[test]
+fn what_is_wrong_is_told_with_its_reason() {
+    let mut seen = observed(vec![table("orders", TableState::Stopped), table("items", TableState::Copying)]);
+    seen.status.tables[1].parked = 17;
+    seen.parked_examples.push(ParkedKey {
+        table: "items".to_string(),
+        key: vec!["4".to_string(), "2".to_string()],
+        reason: "duplicate key".to_string(),
+        since: "2026-01-02".to_string(),
+    });
+    seen.fence = Some(Fence { raised: true, stamp: Stamp { epoch: 0, attempt: 3 } });
+    let text = report(seen).text(Style::Plain);
+    for part in [
+        "orders is stopped: its key column was renamed",
+        "items (4, 2): duplicate key",
+        "THE FENCE IS UP (attempt 0.3)",
+        "50,000 (2 of 4 chunks)",
+        "`highwater final-sync --lift` lets production write again",
+    ] {
+        assert!(text.contains(part), "no {part:?} in\n{text}");
+    }
+}
+
+#[test]
+fn a_side_out_of_reach_is_said_and_the_rest_shown() {
+    let mut seen = observed(vec![table("orders", TableState::Replaying)]);
+    let error =
+        Error::new(Kind::Unavailable, "source postgres://prod/shop: connection refused").remedy("start it");
+    seen.faults.push(Failure::from(&error));
+    seen.status.error = Some(error.summary());
+    let report = report(seen);
+    assert_eq!(report.exit_code(), 1);
+    let text = report.text(Style::Plain);
+    assert!(text.contains("orders") && text.contains("connection refused\n  to do: start it"), "{text}");
+}
+
+#[test]
+fn without_a_process_at_work_nothing_is_in_sync() {
+    let mut seen = observed(vec![table("orders", TableState::Replaying)]);
+    seen.lease_held = Some(false);
+    let json = serde_json::to_value(report(seen)).unwrap();
+    assert_eq!(json["in_sync"], false);
+    assert!(json["reasons"][0].as_str().unwrap().contains("no process holds the lease"), "{json}");
+    assert!(json["next_steps"][0].as_str().unwrap().contains("highwater run"), "{json}");
+    assert_eq!(json["schema_version"], 1);
+    assert_eq!(json["databases"][0]["tables"][0]["lag_rows"], 1_234);
+}
+
+#[test]
+fn nothing_copied_yet_points_to_the_plan() {
+    let text = report(Observed::nothing(&database())).text(Style::Terminal);
+    assert!(text.contains("nothing is copied yet") && text.contains("highwater plan"), "{text}");
+}

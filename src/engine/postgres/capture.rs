@@ -1,0 +1,474 @@
+//! The statements that put capture on a table: what `plan --ddl` prints and what is run are the same.
+
+use sha2::{Digest, Sha256};
+
+use super::connect::literal;
+use super::facts::{KeyColumn, Member, MemberKind, Subject};
+use crate::engine::template::fill;
+use crate::model::{TableName, quote};
+
+/// The form of the capture objects. Another one is refused.
+pub(super) const VERSION: u32 = 1;
+
+/// PostgreSQL's limit of a name, in bytes.
+const NAME_BYTES: usize = 63;
+
+/// What capture looks like on one source.
+#[derive(Debug, Clone)]
+pub(super) struct Capture {
+    /// The schema of the capture objects.
+    pub(super) schema: String,
+    /// The migration's name.
+    pub(super) migration: String,
+    /// The source is a subscriber: its apply workers fire row triggers only.
+    pub(super) by_row: bool,
+    /// The server's version number (`150004`).
+    pub(super) server: u32,
+}
+
+impl Capture {
+    /// The name of the table's log.
+    pub(super) fn log_name(&self, table: &TableName) -> String {
+        shorten(&full_name(table))
+    }
+
+    /// The table's log, as SQL.
+    pub(super) fn log(&self, table: &TableName) -> String {
+        log_of(&self.schema, table)
+    }
+
+    /// An object of the capture schema, as SQL.
+    pub(super) fn object(&self, name: &str) -> String {
+        format!("{}.{}", quote(&self.schema), quote(name))
+    }
+
+    /// The name of the fence's trigger: it sorts before all others, and triggers fire by name.
+    pub(super) fn fence_trigger(&self) -> String {
+        format!("!{}_fence", self.schema)
+    }
+
+    /// Makes the schema, if it is not there, with what belongs to no single table.
+    pub(super) fn schema_statements(&self, is_there: bool) -> Vec<String> {
+        let text = fill(
+            include_str!("../../../sql/postgres/capture_schema.sql"),
+            &[("s", &quote(&self.schema)), ("version", &VERSION.to_string())],
+        );
+        let canary = TableName::new(&self.schema, "canary");
+        let function = self.object("canary fence");
+        let schema = (!is_there).then(|| format!("CREATE SCHEMA {}", quote(&self.schema)));
+        schema
+            .into_iter()
+            .chain([
+                text.trim().trim_end_matches(';').to_string(),
+                self.fence_function(&function),
+                self.create_trigger(&canary, &self.fence_trigger(), FENCE, "STATEMENT", &function),
+            ])
+            .collect()
+    }
+
+    /// Makes log, functions, triggers and registry row of a table. `subjects` are all of them, for the
+    /// heirs.
+    pub(super) fn table_statements(&self, subject: &Subject, subjects: &[Subject]) -> Vec<String> {
+        let mut statements = self.definition(subject, subjects);
+        statements.extend(self.triggers(subject, &subject.members.iter().collect::<Vec<_>>()));
+        statements.push(self.registry_row(subject, subjects));
+        statements.push(self.register_members(subject));
+        statements
+    }
+
+    /// Identifies what is made for a table, apart from its partitions.
+    pub(super) fn digest(&self, subject: &Subject, subjects: &[Subject]) -> String {
+        let mut hash = Sha256::new();
+        for statement in self.definition(subject, subjects) {
+            hash.update(statement);
+        }
+        for ancestor in
+            subjects.iter().filter(|s| s.heirs.iter().any(|h| subjects[*h].label == subject.label))
+        {
+            hash.update(&ancestor.label);
+        }
+        hash.update([u8::from(self.by_row)]);
+        hex::encode(&hash.finalize()[..8])
+    }
+
+    fn definition(&self, subject: &Subject, subjects: &[Subject]) -> Vec<String> {
+        let mut statements = vec![self.fence_function(&self.function(subject, "fence"))];
+        if subject.captured {
+            statements.push(self.log_table(subject));
+            statements.extend(self.functions(subject, subjects));
+        }
+        statements
+    }
+
+    /// Makes the triggers of members. They exist on all before they are enabled on any: some servers
+    /// enable those of the same name on all partitions at once.
+    pub(super) fn triggers(&self, subject: &Subject, members: &[&Member]) -> Vec<String> {
+        let mut make = Vec::new();
+        let mut enable = Vec::new();
+        for member in members {
+            for (name, statement) in self.member_triggers(subject, member) {
+                make.push(statement);
+                if member.owned {
+                    let (table, name) = (member.name.sql(), quote(&name));
+                    enable.push(format!("ALTER TABLE ONLY {table} ENABLE ALWAYS TRIGGER {name}"));
+                }
+            }
+        }
+        make.extend(enable);
+        make
+    }
+
+    fn member_triggers(&self, subject: &Subject, member: &Member) -> Vec<(String, String)> {
+        let mut triggers = Vec::new();
+        let mut add = |name: &str, when: &str, level: &str, event: &str| {
+            let function = self.function(subject, event);
+            triggers
+                .push((name.to_string(), self.create_trigger(&member.name, name, when, level, &function)));
+        };
+        let truncates = member.kind != MemberKind::Foreign || self.server >= 160_000;
+        let fence = if truncates { FENCE } else { "BEFORE INSERT OR UPDATE OR DELETE" };
+        add(&self.fence_trigger(), fence, "STATEMENT", "fence");
+        if self.by_row && member.kind == MemberKind::Table {
+            let name = format!("{}_row", self.fence_trigger());
+            add(&name, "BEFORE INSERT OR UPDATE OR DELETE", "ROW", "fence");
+        }
+        if subject.captured {
+            for event in EVENTS {
+                let name = format!("{}_{}", self.schema, event.name);
+                if event.name == "truncate" {
+                    add(&name, event.when, "STATEMENT", event.name);
+                } else if !self.by_row {
+                    add(&name, event.when, &format!("{}STATEMENT", event.transition), event.name);
+                } else if member.kind == MemberKind::Table {
+                    add(&name, event.when, "ROW", event.name);
+                }
+            }
+        }
+        triggers
+    }
+
+    /// Notes what the members look like now, those that are not yet noted.
+    pub(super) fn register_members(&self, subject: &Subject) -> String {
+        let relid = format!("{}::regclass", literal(&subject.name.sql()));
+        let own = literal(&self.schema);
+        let digest = fill(include_str!("../../../sql/postgres/digest.sql").trim(), &[("schema_name", &own)]);
+        fill(
+            include_str!("../../../sql/postgres/register.sql"),
+            &[
+                ("digest", &digest),
+                ("s", &quote(&self.schema)),
+                ("log_name", &literal(&self.log_name(&subject.name))),
+                ("relid", &relid),
+            ],
+        )
+    }
+
+    /// Drops what belongs to a table: its triggers go with the functions, which does not take the
+    /// table's owner.
+    pub(super) fn drop_statements(&self, log_name: &str) -> Vec<String> {
+        let functions: Vec<String> = EVENTS
+            .iter()
+            .map(|e| e.name)
+            .chain(["fence"])
+            .map(|event| format!("{}()", self.object(&shorten(&format!("{log_name} {event}")))))
+            .collect();
+        vec![
+            format!("DROP FUNCTION IF EXISTS {} CASCADE", functions.join(", ")),
+            format!("DROP TABLE IF EXISTS {}", self.object(log_name)),
+            format!("DELETE FROM {}.tables WHERE log = {}", quote(&self.schema), literal(log_name)),
+            format!("DELETE FROM {}.broken WHERE log = {}", quote(&self.schema), literal(log_name)),
+        ]
+    }
+
+    /// Drops the triggers of a table that is no member any more.
+    pub(super) fn drop_triggers(&self, table: &str) -> Vec<String> {
+        let events = EVENTS.iter().map(|e| format!("{}_{}", self.schema, e.name));
+        let fence = self.fence_trigger();
+        events
+            .chain([format!("{fence}_row"), fence])
+            .map(|name| format!("DROP TRIGGER IF EXISTS {} ON {table}", quote(&name)))
+            .collect()
+    }
+
+    /// What a role needs to use capture that another one has installed.
+    pub(super) fn grants(&self, subjects: &[Subject], role: &str) -> Vec<String> {
+        let (s, role) = (quote(&self.schema), quote(role));
+        let mut grants = vec![
+            format!("GRANT USAGE ON SCHEMA {s} TO {role}"),
+            format!("GRANT SELECT ON ALL TABLES IN SCHEMA {s} TO {role}"),
+            format!("GRANT UPDATE ON {s}.tables, {s}.fence, {s}.heartbeat TO {role}"),
+            format!("GRANT INSERT, DELETE ON {s}.members, {s}.canary TO {role}"),
+            format!("GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA {s} TO {role}"),
+        ];
+        let logs = subjects.iter().filter(|t| t.captured && t.relid().is_some());
+        grants.extend(logs.map(|t| format!("GRANT INSERT, DELETE ON {} TO {role}", self.log(&t.name))));
+        grants
+    }
+
+    fn function(&self, subject: &Subject, event: &str) -> String {
+        self.object(&shorten(&format!("{} {event}", self.log_name(&subject.name))))
+    }
+
+    fn create_trigger(
+        &self,
+        table: &TableName,
+        name: &str,
+        when: &str,
+        level: &str,
+        function: &str,
+    ) -> String {
+        let (name, table) = (quote(name), table.sql());
+        // In `level` the transition tables stand before the level itself.
+        let (transition, level) = level.rsplit_once('\n').map_or(("", level), |(t, l)| (t, l));
+        format!(
+            "CREATE TRIGGER {name} {when} ON {table}{transition} FOR EACH {level} EXECUTE FUNCTION {function}()"
+        )
+    }
+
+    fn log_table(&self, subject: &Subject) -> String {
+        let columns: String = subject
+            .key
+            .iter()
+            .enumerate()
+            .map(|(i, column)| {
+                let collation =
+                    column.collation.as_ref().map(|c| format!(" COLLATE {c}")).unwrap_or_default();
+                format!("    k{:<11}{}{collation},\n", i + 1, column.log_type)
+            })
+            .collect();
+        let text = include_str!("../../../sql/postgres/capture_log.sql");
+        fill(text, &[("log", &self.log(&subject.name)), ("columns", &columns)]).trim().to_string()
+    }
+
+    fn fence_function(&self, function: &str) -> String {
+        let s = quote(&self.schema);
+        let text = fill(
+            include_str!("../../../sql/postgres/fence_function.sql"),
+            &[("function", function), ("s", &s), ("fence_name", &literal(&format!("{s}.fence")))],
+        );
+        text.trim().to_string()
+    }
+
+    fn functions(&self, subject: &Subject, subjects: &[Subject]) -> Vec<String> {
+        let heirs = subject.heirs.iter().filter_map(|heir| subjects.get(*heir));
+        let logged: Vec<&Subject> = [subject].into_iter().chain(heirs).collect();
+        EVENTS
+            .iter()
+            .map(|event| {
+                // A row trigger fires on the heir itself, an INSERT stays in the parent, and a TRUNCATE
+                // fires the triggers of every table that it reaches.
+                let through_parent = !self.by_row && matches!(event.name, "update" | "delete");
+                let logged = if through_parent { &logged[..] } else { &logged[..1] };
+                let blocks: String = logged.iter().map(|table| self.block(table, event.name)).collect();
+                let text = fill(
+                    include_str!("../../../sql/postgres/capture_function.sql"),
+                    &[
+                        ("function", &self.function(subject, event.name)),
+                        ("migration", &literal(&self.migration)),
+                        ("blocks", &blocks),
+                    ],
+                );
+                text.trim().to_string()
+            })
+            .collect()
+    }
+
+    fn block(&self, table: &Subject, event: &str) -> String {
+        let s = quote(&self.schema);
+        let statement = match (event, table.key.is_empty(), self.by_row) {
+            ("truncate", _, _) => self.log_truncate(table),
+            (_, true, false) => self.log_whole(table, event),
+            (_, true, true) => format!("        INSERT INTO {} (kind) VALUES ('W')", self.log(&table.name)),
+            (_, false, true) => self.log_row(table, event),
+            ("insert", false, false) => self.log_keys(table, "I", "highwater_new"),
+            ("delete", false, false) => self.log_keys(table, "D", "highwater_old"),
+            (_, false, false) => self.log_update(table),
+        };
+        fill(
+            include_str!("../../../sql/postgres/capture_block.sql"),
+            &[
+                ("intact", &self.intact(table, event)),
+                ("statement", &statement),
+                ("broken_name", &literal(&format!("{s}.broken"))),
+                ("log_name", &literal(&self.log_name(&table.name))),
+                ("s", &s),
+            ],
+        )
+    }
+
+    /// Whether log and key columns are still what the statement takes them for. Without that check the
+    /// error would be production's; an EXCEPTION block would cost every write a subtransaction.
+    fn intact(&self, table: &Subject, event: &str) -> String {
+        let log = literal(&self.log(&table.name));
+        if table.key.is_empty() || event == "truncate" {
+            return format!("to_regclass({log}) IS NOT NULL");
+        }
+        let columns: Vec<String> =
+            table.key.iter().map(|c| format!("({}, {})", literal(&c.name), literal(&c.seen_type))).collect();
+        format!(
+            "to_regclass({log}) IS NOT NULL AND {} = (SELECT count(*) FROM pg_attribute AS a\n        \
+             WHERE a.attrelid = TG_RELID AND NOT a.attisdropped\n            \
+             AND (a.attname, format_type(a.atttypid, NULL)) IN ({}))",
+            columns.len(),
+            columns.join(", ")
+        )
+    }
+
+    fn log_keys(&self, table: &Subject, kind: &str, rows: &str) -> String {
+        let keys = each(&table.key, |_, name| format!("r.{name}"));
+        format!(
+            "        INSERT INTO {} (kind, {})\n        SELECT '{kind}', {keys} FROM {rows} AS r",
+            self.log(&table.name),
+            numbered(&table.key)
+        )
+    }
+
+    /// An update that changes a key is the end of one and the begin of another.
+    fn log_update(&self, table: &Subject) -> String {
+        let Some(first) = table.key.first().map(|c| quote(&c.name)) else {
+            return String::new();
+        };
+        let keys = each(&table.key, |_, name| format!("coalesce(n.{name}, o.{name})"));
+        let same: Vec<String> = table
+            .key
+            .iter()
+            .map(|c| {
+                let name = quote(&c.name);
+                format!("o.{name} OPERATOR({}.=) n.{name}", quote(&c.operators))
+            })
+            .collect();
+        format!(
+            "        INSERT INTO {} (kind, {})\n        \
+             SELECT CASE WHEN o.{first} IS NULL THEN 'I' WHEN n.{first} IS NULL THEN 'D' ELSE 'U' END, {keys}\n        \
+             FROM highwater_old AS o FULL JOIN highwater_new AS n ON {}",
+            self.log(&table.name),
+            numbered(&table.key),
+            same.join(" AND ")
+        )
+    }
+
+    fn log_row(&self, table: &Subject, event: &str) -> String {
+        let insert = |kind: &str, row: &str| {
+            let keys = each(&table.key, |_, name| format!("{row}.{name}"));
+            let (log, columns) = (self.log(&table.name), numbered(&table.key));
+            format!("        INSERT INTO {log} (kind, {columns}) VALUES ('{kind}', {keys})")
+        };
+        match event {
+            "insert" => insert("I", "NEW"),
+            "delete" => insert("D", "OLD"),
+            _ => {
+                let row = |r: &str| each(&table.key, |_, name| format!("{r}.{name}::text"));
+                let (old, new) = (row("OLD"), row("NEW"));
+                format!(
+                    "        IF ROW({old}) IS DISTINCT FROM ROW({new}) THEN\n    {};\n    {};\n        ELSE\n    {};\n        END IF",
+                    insert("D", "OLD"),
+                    insert("I", "NEW"),
+                    insert("U", "NEW")
+                )
+            }
+        }
+    }
+
+    fn log_whole(&self, table: &Subject, event: &str) -> String {
+        let any = match event {
+            "insert" => "EXISTS (SELECT FROM highwater_new)",
+            "delete" => "EXISTS (SELECT FROM highwater_old)",
+            _ => "EXISTS (SELECT FROM highwater_new) OR EXISTS (SELECT FROM highwater_old)",
+        };
+        format!("        INSERT INTO {} (kind) SELECT 'W' WHERE {any}", self.log(&table.name))
+    }
+
+    /// A TRUNCATE gives the table new storage, which is then no sign of a rebuilt table.
+    fn log_truncate(&self, table: &Subject) -> String {
+        let s = quote(&self.schema);
+        let storage = literal(&format!("{s}.storage"));
+        format!(
+            "        INSERT INTO {} (kind) VALUES ('T');\n        \
+             IF to_regclass({storage}) IS NOT NULL THEN\n            \
+             INSERT INTO {s}.storage (relid, filenode) SELECT c.oid, c.relfilenode FROM pg_class AS c WHERE c.oid = TG_RELID;\n        \
+             END IF",
+            self.log(&table.name)
+        )
+    }
+
+    fn registry_row(&self, subject: &Subject, subjects: &[Subject]) -> String {
+        let schema = subject.name.schema.as_deref().unwrap_or("public");
+        format!(
+            "INSERT INTO {}.tables (log, label, schema_name, table_name, relid, captured, definition)\n\
+             VALUES ({}, {}, {}, {}, {}::regclass, {}, '{}')",
+            quote(&self.schema),
+            literal(&self.log_name(&subject.name)),
+            literal(&subject.label),
+            literal(schema),
+            literal(&subject.name.name),
+            literal(&subject.name.sql()),
+            subject.captured,
+            self.digest(subject, subjects)
+        )
+    }
+}
+
+/// The log of a table in the capture schema `schema`, as SQL.
+pub(super) fn log_of(schema: &str, table: &TableName) -> String {
+    format!("{}.{}", quote(schema), quote(&shorten(&full_name(table))))
+}
+
+const FENCE: &str = "BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE";
+
+struct Event {
+    name: &'static str,
+    when: &'static str,
+    transition: &'static str,
+}
+
+const EVENTS: [Event; 4] = [
+    Event { name: "insert", when: "AFTER INSERT", transition: " REFERENCING NEW TABLE AS highwater_new\n" },
+    Event {
+        name: "update",
+        when: "AFTER UPDATE",
+        transition: " REFERENCING OLD TABLE AS highwater_old NEW TABLE AS highwater_new\n",
+    },
+    Event { name: "delete", when: "AFTER DELETE", transition: " REFERENCING OLD TABLE AS highwater_old\n" },
+    Event { name: "truncate", when: "AFTER TRUNCATE", transition: "" },
+];
+
+/// `k1, k2` for that many key columns.
+pub(super) fn numbered(key: &[KeyColumn]) -> String {
+    each(key, |number, _| format!("k{number}"))
+}
+
+/// One expression per key column from its number and quoted name, with commas between.
+pub(super) fn each(key: &[KeyColumn], expression: impl Fn(usize, &str) -> String) -> String {
+    let all: Vec<String> = key.iter().enumerate().map(|(i, c)| expression(i + 1, &quote(&c.name))).collect();
+    all.join(", ")
+}
+
+fn full_name(table: &TableName) -> String {
+    format!("{}.{}", table.schema.as_deref().unwrap_or("public"), table.name)
+}
+
+/// A name that fits: one that is too long ends with a digest of the whole.
+fn shorten(name: &str) -> String {
+    if name.len() <= NAME_BYTES {
+        return name.to_string();
+    }
+    let digest = hex::encode(&Sha256::digest(name)[..6]);
+    let mut end = NAME_BYTES - digest.len() - 1;
+    while !name.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}~{digest}", &name[..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_names_stay_apart_and_fit() {
+        let (a, b) = (format!("public.{}a", "ä".repeat(40)), format!("public.{}b", "ä".repeat(40)));
+        assert!(shorten(&a).len() <= NAME_BYTES && shorten(&b).len() <= NAME_BYTES);
+        assert_ne!(shorten(&a), shorten(&b));
+        assert_eq!(shorten("public.orders"), "public.orders");
+    }
+}

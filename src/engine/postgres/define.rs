@@ -1,0 +1,59 @@
+//! Runs one definition of the schema on the target.
+
+use sqlx::{AssertSqlSafe, PgConnection};
+
+use super::connect::classify;
+use super::sqlstate;
+use super::target::Shared;
+use crate::engine::Definition;
+use crate::error::{Error, Result};
+
+/// Runs the definition in a transaction of its own. What is there already is done. A foreign key that
+/// existing rows break is made without checking them; the text says so.
+pub(super) async fn define(shared: &Shared, definition: &Definition) -> Result<Option<String>> {
+    let place = match &definition.table {
+        Some(table) => format!("{}, table {table}", shared.place),
+        None => shared.place.clone(),
+    };
+    let mut connection = shared.acquire().await?;
+    let Err(error) = attempt(&mut connection, &definition.sql).await else { return Ok(None) };
+    match sqlstate::code(&error).as_deref() {
+        Some(code) if is_there_already(code) => Ok(None),
+        Some("23503") => {
+            let said = error.to_string();
+            let unchecked = format!("{} NOT VALID", definition.sql.trim_end().trim_end_matches(';'));
+            attempt(&mut connection, &unchecked).await.map_err(|e| explain(e, &place, definition))?;
+            Ok(Some(format!(
+                "made without checking existing rows, which break it ({said}); mend them, then VALIDATE \
+                 CONSTRAINT: {}",
+                one_line(&definition.sql)
+            )))
+        }
+        _ => Err(explain(error, &place, definition)),
+    }
+}
+
+/// Relation, schema, function, other object, column, and "multiple primary keys".
+fn is_there_already(code: &str) -> bool {
+    matches!(code, "42P07" | "42P06" | "42723" | "42710" | "42701" | "42P16")
+}
+
+async fn attempt(connection: &mut PgConnection, sql: &str) -> Result<(), sqlx::Error> {
+    let sql = sql.trim_end().trim_end_matches(';');
+    let all = format!("BEGIN; SET LOCAL check_function_bodies = off; {sql}\n; COMMIT");
+    let Err(error) = sqlx::raw_sql(AssertSqlSafe(all)).execute(&mut *connection).await else { return Ok(()) };
+    sqlx::raw_sql("ROLLBACK").execute(connection).await?;
+    Err(error)
+}
+
+fn explain(error: sqlx::Error, place: &str, definition: &Definition) -> Error {
+    classify(error, place).at(format!("`{}` failed", one_line(&definition.sql)))
+}
+
+fn one_line(sql: &str) -> String {
+    let line = sql.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(200) {
+        Some((end, _)) => format!("{} ..", &line[..end]),
+        None => line,
+    }
+}

@@ -1,0 +1,294 @@
+//! Whether a target can take what a plan sends it: privileges, what fires, what is hidden.
+
+use std::collections::BTreeSet;
+
+use sqlx::postgres::PgRow;
+use sqlx::{PgConnection, Row};
+
+use super::catalog::key_columns;
+use super::connect::{Side, classify};
+use super::target::Shared;
+use crate::engine::{CaptureHere, Survey};
+use crate::error::Result;
+use crate::model::{Finding, Plan, Schema, Strategy, TablePlan};
+
+/// Blockers and warnings of the target.
+pub(super) async fn survey(
+    shared: &Shared,
+    schema: &Schema,
+    plan: &Plan,
+    capture: CaptureHere,
+) -> Result<Survey> {
+    let failed = |e| classify(e, &shared.place);
+    let mut survey = Survey::default();
+    let mut connection = shared.acquire().await?;
+    let whole = sqlx::query(include_str!("../../../sql/postgres/readiness.sql"))
+        .bind(&shared.ledger_schema)
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(failed)?;
+    of_server(&mut survey, shared, &whole).map_err(failed)?;
+    of_capture(&mut survey, shared, capture);
+    let there: Vec<&TablePlan> =
+        plan.tables.iter().filter(|t| !t.create && schema.table(&t.target).is_some()).collect();
+    let names: Vec<String> = there.iter().map(|t| t.target.sql()).collect();
+    let rows = sqlx::query(include_str!("../../../sql/postgres/readiness_tables.sql"))
+        .bind(names)
+        .bind(shared.silenced)
+        .fetch_all(&mut *connection)
+        .await
+        .map_err(failed)?;
+    for row in &rows {
+        let place: i64 = row.try_get("place").map_err(failed)?;
+        let Some(table) = usize::try_from(place - 1).ok().and_then(|n| there.get(n)) else { continue };
+        of_table(&mut survey, shared, table, row).map_err(failed)?;
+        of_key(&mut survey, &mut connection, table).await.map_err(failed)?;
+    }
+    of_sequences(&mut survey, shared, &mut connection).await.map_err(failed)?;
+    of_missing_tables(&mut survey, shared, plan, &mut connection).await.map_err(failed)?;
+    Ok(survey)
+}
+
+fn of_server(survey: &mut Survey, shared: &Shared, row: &PgRow) -> Result<(), sqlx::Error> {
+    let Shared { place, user, .. } = shared;
+    let database: String = row.try_get("database")?;
+    let mut block = |what: String, remedy: String| survey.blockers.push(Finding::general(what, remedy));
+    if row.try_get("standby")? {
+        block(format!("{place} is a standby: it can't be written"), "name the primary as target".into());
+    } else if row.try_get("read_only")? {
+        block(
+            format!("{place} is read-only"),
+            format!("ALTER DATABASE {database} SET default_transaction_read_only = off; (or for the role)"),
+        );
+    }
+    let version: i32 = row.try_get("version")?;
+    if version < 130_000 {
+        block(format!("{place} is older than PostgreSQL 13"), "use PostgreSQL 13 or later".into());
+    }
+    if !row.try_get::<bool, _>("may_create")? && !row.try_get::<bool, _>("has_ledger_schema")? {
+        block(
+            format!("{place}: no right to make the ledger's schema"),
+            format!("GRANT CREATE ON DATABASE {database} TO {user};"),
+        );
+    }
+    if !row.try_get::<bool, _>("may_temporary")? {
+        block(
+            format!("{place}: no right to make temporary tables, where batches are staged"),
+            format!("GRANT TEMPORARY ON DATABASE {database} TO {user};"),
+        );
+    }
+    let mut warn = |what: String, remedy: String| survey.warnings.push(Finding::general(what, remedy));
+    let encoding: String = row.try_get("encoding")?;
+    if encoding != "UTF8" {
+        warn(
+            format!("{place} has the encoding {encoding}: text that it can't hold stops its table"),
+            "create the target database with ENCODING 'UTF8', or make sure that the source has the same encoding"
+                .into(),
+        );
+    }
+    if row.try_get::<Option<bool>, _>("collation_changed")?.unwrap_or_default() {
+        warn(
+            format!(
+                "{place}: the operating system's collation changed since the database was made; text is ordered differently and indexes may be wrong"
+            ),
+            format!("REINDEX DATABASE {database}; ALTER DATABASE {database} REFRESH COLLATION VERSION;"),
+        );
+    }
+    if !shared.silenced {
+        warn(
+            format!(
+                "{place}: triggers and foreign keys can't be silenced: triggers run for every row a second time, \
+                 foreign keys are checked (tables wait for those that they refer to), and rows that swap a unique \
+                 value stay parked"
+            ),
+            if version >= 150_000 {
+                format!("GRANT SET ON PARAMETER session_replication_role TO {user};")
+            } else {
+                "connect as a superuser".into()
+            },
+        );
+    }
+    Ok(())
+}
+
+fn of_capture(survey: &mut Survey, shared: &Shared, capture: CaptureHere) {
+    let Shared { place, capture_schema, migration, .. } = shared;
+    match capture {
+        CaptureHere::None => {}
+        CaptureHere::Foreign => survey.warnings.push(Finding::general(
+            format!("{place} holds capture ({capture_schema}) that came with a dump of another database"),
+            "nothing: it is removed before the copy",
+        )),
+        CaptureHere::Own => survey.blockers.push(Finding::general(
+            format!("{place} is itself the source of the migration `{migration}`"),
+            format!("check that {} and {} are not swapped in the settings", Side::Source, Side::Target),
+        )),
+    }
+}
+
+fn of_table(survey: &mut Survey, shared: &Shared, table: &TablePlan, row: &PgRow) -> Result<(), sqlx::Error> {
+    let target = table.target.sql();
+    let mut block = |what: String, remedy: String| {
+        survey.blockers.push(Finding::of(&table.source, format!("target {target} {what}"), remedy));
+    };
+    let kind: String = row.try_get("kind")?;
+    if !matches!(kind.as_str(), "r" | "p") {
+        block("is not a table of this database".into(), "name a table, or exclude this one".into());
+    }
+    let user = &shared.user;
+    if !row.try_get::<bool, _>("may_use")? {
+        let schema: String = row.try_get("schema")?;
+        block(
+            "lies in a schema that we may not use".into(),
+            format!("GRANT USAGE ON SCHEMA {schema} TO {user};"),
+        );
+    }
+    let missing = missing_rights(row)?;
+    if !missing.is_empty() {
+        block(format!("lacks the rights {missing}"), format!("GRANT {missing} ON {target} TO {user};"));
+    }
+    if row.try_get("row_security")? {
+        block(
+            "hides rows from us by row-level security".into(),
+            format!("ALTER ROLE {user} BYPASSRLS; or ALTER TABLE {target} DISABLE ROW LEVEL SECURITY;"),
+        );
+    }
+    if row.try_get("unlogged")? {
+        block(
+            "is unlogged: a crash would empty it while the ledger says that it is filled".into(),
+            format!("ALTER TABLE {target} SET LOGGED;"),
+        );
+    }
+    let rules = list(row, "rules")?;
+    if !rules.is_empty() {
+        block(
+            format!("has rules that rewrite writes: {rules}"),
+            format!("ALTER TABLE {target} DISABLE RULE ..;"),
+        );
+    }
+    let mut warn = |what: String, remedy: String| {
+        survey.warnings.push(Finding::of(&table.source, format!("target {target} {what}"), remedy));
+    };
+    let always = list(row, "always")?;
+    if !always.is_empty() {
+        warn(
+            format!("has triggers that fire on replay too (ENABLE ALWAYS or REPLICA): {always}"),
+            format!("ALTER TABLE {target} ENABLE TRIGGER ..; makes them fire for the application only"),
+        );
+    }
+    if !shared.silenced {
+        let firing = list(row, "triggers")?;
+        if !firing.is_empty() {
+            warn(
+                format!("has triggers that will run for every row: {firing}"),
+                format!("ALTER TABLE {target} DISABLE TRIGGER ..; until cutover, or let us silence them"),
+            );
+        }
+        let foreign_keys = list(row, "foreign_keys")?;
+        if !foreign_keys.is_empty() {
+            warn(
+                format!("has foreign keys that will be checked: {foreign_keys}"),
+                "rows wait parked for those that they refer to".into(),
+            );
+        }
+    } else if !list(row, "deferrable")?.is_empty() {
+        warn(
+            format!(
+                "has deferrable constraints ({}), which the server leaves unchecked where triggers are silenced: \
+                 highwater checks them itself, and the copy goes row by key",
+                list(row, "deferrable")?
+            ),
+            "nothing, or make them NOT DEFERRABLE for a faster copy".into(),
+        );
+    }
+    Ok(())
+}
+
+fn missing_rights(row: &PgRow) -> Result<String, sqlx::Error> {
+    let mut missing = Vec::new();
+    for (column, right) in [
+        ("may_select", "SELECT"),
+        ("may_insert", "INSERT"),
+        ("may_update", "UPDATE"),
+        ("may_delete", "DELETE"),
+    ] {
+        if !row.try_get::<bool, _>(column)? {
+            missing.push(right);
+        }
+    }
+    Ok(missing.join(", "))
+}
+
+async fn of_key(
+    survey: &mut Survey,
+    connection: &mut PgConnection,
+    table: &TablePlan,
+) -> Result<(), sqlx::Error> {
+    if table.strategy != Strategy::Keyed {
+        return Ok(());
+    }
+    let names: Vec<String> = table.key_columns().map(|c| c.target.clone()).collect();
+    let key = key_columns(connection, &table.target, &names).await?;
+    if key.iter().any(|column| !column.indexed) {
+        let target = table.target.sql();
+        let columns: Vec<String> = names.iter().map(|name| crate::model::quote(name)).collect();
+        let columns = columns.join(", ");
+        survey.warnings.push(Finding::of(
+            &table.source,
+            format!(
+                "target {target} has no unique index over the key ({columns}): every batch reads all of it"
+            ),
+            format!("CREATE UNIQUE INDEX ON {target} ({columns});"),
+        ));
+    }
+    Ok(())
+}
+
+async fn of_sequences(
+    survey: &mut Survey,
+    shared: &Shared,
+    connection: &mut PgConnection,
+) -> Result<(), sqlx::Error> {
+    let names: Vec<String> =
+        sqlx::query_scalar(include_str!("../../../sql/postgres/readiness_sequences.sql"))
+            .bind(&shared.own_schemas)
+            .fetch_all(connection)
+            .await?;
+    if !names.is_empty() {
+        let names = names.join(", ");
+        survey.warnings.push(Finding::general(
+            format!("{}: no right to move the sequences {names}", shared.place),
+            format!("GRANT SELECT, UPDATE ON SEQUENCE {names} TO {};", shared.user),
+        ));
+    }
+    Ok(())
+}
+
+/// Whether the tables that are missing may be made.
+async fn of_missing_tables(
+    survey: &mut Survey,
+    shared: &Shared,
+    plan: &Plan,
+    connection: &mut PgConnection,
+) -> Result<(), sqlx::Error> {
+    let schemas: BTreeSet<String> =
+        plan.tables.iter().filter(|t| t.create).filter_map(|t| t.target.schema.clone()).collect();
+    let closed: Vec<String> = sqlx::query_scalar(
+        "SELECT quote_ident(nspname) FROM pg_catalog.pg_namespace
+          WHERE nspname = ANY ($1) AND NOT has_schema_privilege(oid, 'CREATE') ORDER BY 1",
+    )
+    .bind(Vec::from_iter(schemas))
+    .fetch_all(connection)
+    .await?;
+    for schema in closed {
+        survey.blockers.push(Finding::general(
+            format!("{}: no right to make tables in the schema {schema}", shared.place),
+            format!("GRANT USAGE, CREATE ON SCHEMA {schema} TO {};", shared.user),
+        ));
+    }
+    Ok(())
+}
+
+fn list(row: &PgRow, column: &str) -> Result<String, sqlx::Error> {
+    Ok(row.try_get::<Vec<String>, _>(column)?.join(", "))
+}

@@ -1,0 +1,240 @@
+//! What must be known of a target table to write rows into it, read from its catalogue.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use sqlx::{PgConnection, Row};
+
+use super::catalog;
+use crate::error::{Error, Result};
+use crate::model::{Form, TablePlan, quote};
+
+/// A carried column.
+#[derive(Debug, Clone)]
+pub(super) struct Carried {
+    /// Its quoted name on the target.
+    pub(super) name: String,
+    /// The type that staged values are converted to.
+    pub(super) cast: String,
+    /// The type in which values are staged.
+    pub(super) staged: String,
+    /// Whether it is GENERATED ALWAYS AS IDENTITY: it can be inserted, never updated.
+    pub(super) always: bool,
+    /// Whether it is part of the key.
+    pub(super) in_key: bool,
+}
+
+/// A column of the key, in key order.
+#[derive(Debug, Clone)]
+pub(super) struct KeyPart {
+    /// Its quoted name on the target.
+    pub(super) name: String,
+    /// The type that staged keys are converted to.
+    pub(super) cast: String,
+    /// The type in which keys are staged.
+    pub(super) staged: String,
+    /// The operator that says whether two values are the same key.
+    pub(super) equal: String,
+}
+
+/// A unique or exclusion constraint that the server leaves unchecked where triggers are silenced.
+#[derive(Debug, Clone)]
+pub(super) struct Deferrable {
+    /// Its name.
+    pub(super) name: String,
+    /// Quoted columns, each with the operator that says whether two rows collide.
+    pub(super) columns: Vec<(String, String)>,
+}
+
+/// What must be known of a target table to write rows into it.
+#[derive(Debug, Clone)]
+pub(super) struct Shape {
+    /// The text it was read under; see `sql/postgres/fingerprint.sql`.
+    pub(super) fingerprint: String,
+    /// The table's quoted name.
+    pub(super) table: String,
+    /// `ONLY ` where rows of heirs are not the table's own.
+    pub(super) only: &'static str,
+    /// What temporary tables of this shape have in their names.
+    pub(super) tag: String,
+    /// Whether rows come in COPY's binary form.
+    pub(super) binary: bool,
+    /// The key's columns.
+    pub(super) key: Vec<KeyPart>,
+    /// The carried columns.
+    pub(super) carried: Vec<Carried>,
+    /// Quoted names of the other columns that can be written: they are the target's own.
+    pub(super) others: Vec<String>,
+    /// Whether a unique index over the key stands behind it.
+    pub(super) indexed: bool,
+    /// Constraints to be checked by us where triggers are silenced.
+    pub(super) deferrable: Vec<Deferrable>,
+}
+
+/// A column as the catalogue has it.
+struct Found {
+    name: String,
+    type_name: String,
+    full_type: String,
+    is_enum: bool,
+    always: bool,
+    computed: bool,
+    partitioned: bool,
+}
+
+/// Identifies what a plan says of a table, within this process.
+pub(super) fn plan_tag(plan: &TablePlan) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (&plan.source, &plan.target, &plan.key, plan.form == Form::CopyBinary).hash(&mut hasher);
+    for column in &plan.columns {
+        (&column.source, &column.target, &column.source_type).hash(&mut hasher);
+    }
+    hasher.finish()
+}
+
+impl Shape {
+    /// Reads the shape of the plan's target table, which stands under `fingerprint`.
+    pub(super) async fn read(
+        connection: &mut PgConnection,
+        plan: &TablePlan,
+        fingerprint: String,
+        failed: impl Fn(sqlx::Error) -> Error,
+    ) -> Result<Shape> {
+        let table = plan.target.sql();
+        let found = read_columns(connection, &table).await.map_err(&failed)?;
+        let key_names: Vec<String> = plan.key_columns().map(|c| c.target.clone()).collect();
+        let compared = catalog::key_columns(connection, &plan.target, &key_names).await.map_err(&failed)?;
+        let binary = plan.form == Form::CopyBinary;
+        let mut key = Vec::with_capacity(key_names.len());
+        for name in &key_names {
+            let column = find(&found, plan, name)?;
+            let compared = compared.iter().find(|c| &c.name == name);
+            key.push(KeyPart {
+                name: quote(name),
+                cast: column.type_name.clone(),
+                staged: staged_type(column, binary),
+                equal: compared.map_or("OPERATOR(pg_catalog.=)", |c| c.equal.as_str()).to_string(),
+            });
+        }
+        let mut carried = Vec::with_capacity(plan.columns.len());
+        for pair in &plan.columns {
+            let column = find(&found, plan, &pair.target)?;
+            if binary && without_length(&column.full_type) != without_length(&pair.target_type) {
+                return Err(retyped(plan, column));
+            }
+            carried.push(Carried {
+                name: quote(&pair.target),
+                cast: column.type_name.clone(),
+                staged: staged_type(column, binary),
+                always: column.always,
+                in_key: plan.key.contains(&pair.source),
+            });
+        }
+        let is_carried = |column: &Found| plan.columns.iter().any(|pair| pair.target == column.name);
+        let others = found.iter().filter(|c| !c.computed && !is_carried(c)).map(|c| quote(&c.name)).collect();
+        let mut hasher = DefaultHasher::new();
+        fingerprint.hash(&mut hasher);
+        Ok(Shape {
+            only: if found.iter().any(|c| c.partitioned) { "" } else { "ONLY " },
+            tag: format!("{:016x}{:016x}", plan_tag(plan), hasher.finish()),
+            indexed: !compared.is_empty() && compared.iter().all(|c| c.indexed),
+            deferrable: read_deferrable(connection, plan, &table).await.map_err(&failed)?,
+            fingerprint,
+            table,
+            binary,
+            key,
+            carried,
+            others,
+        })
+    }
+}
+
+fn find<'a>(found: &'a [Found], plan: &TablePlan, name: &str) -> Result<&'a Found> {
+    found.iter().find(|c| c.name == name).ok_or_else(|| {
+        Error::table(format!("the target table {} has no column `{name}` any more", plan.target))
+            .remedy("`highwater plan` shows both sides as they are now")
+    })
+}
+
+/// Rows in binary form fit the types that were planned with, and no others.
+fn retyped(plan: &TablePlan, column: &Found) -> Error {
+    Error::table(format!(
+        "the column `{}` of the target table {} is now {}",
+        column.name, plan.target, column.full_type
+    ))
+    .remedy("`highwater plan` shows both sides as they are now")
+}
+
+/// A type without the length or precision that stands in brackets.
+fn without_length(full_type: &str) -> String {
+    let mut depth = 0_u32;
+    let outside = full_type.chars().filter(|c| {
+        depth = if *c == '(' { depth + 1 } else { depth };
+        let outside = depth == 0;
+        depth = if *c == ')' { depth.saturating_sub(1) } else { depth };
+        outside
+    });
+    outside.collect()
+}
+
+/// The type in which a column is staged. A value that its column can't take must fail alone, not with
+/// the whole COPY: an enum's label may be missing on the target, so labels come as text; in text form
+/// everything does.
+fn staged_type(column: &Found, binary: bool) -> String {
+    if binary && !column.is_enum { column.type_name.clone() } else { "text".to_string() }
+}
+
+async fn read_columns(connection: &mut PgConnection, table: &str) -> Result<Vec<Found>, sqlx::Error> {
+    let rows = sqlx::query(include_str!("../../../sql/postgres/shape.sql"))
+        .bind(table)
+        .fetch_all(connection)
+        .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Found {
+                name: row.try_get("name")?,
+                type_name: row.try_get("type_name")?,
+                full_type: row.try_get("full_type")?,
+                is_enum: row.try_get("is_enum")?,
+                always: row.try_get("always")?,
+                computed: row.try_get("computed")?,
+                partitioned: row.try_get("partitioned")?,
+            })
+        })
+        .collect()
+}
+
+async fn read_deferrable(
+    connection: &mut PgConnection,
+    plan: &TablePlan,
+    table: &str,
+) -> Result<Vec<Deferrable>, sqlx::Error> {
+    let rows = sqlx::query(include_str!("../../../sql/postgres/deferrable.sql"))
+        .bind(table)
+        .fetch_all(&mut *connection)
+        .await?;
+    let mut constraints = Vec::with_capacity(rows.len());
+    for row in rows {
+        let columns: Vec<String> = row.try_get("columns")?;
+        let mut operators: Vec<String> = row.try_get("operators")?;
+        if operators.is_empty() {
+            let compared = catalog::key_columns(connection, &plan.target, &columns).await?;
+            operators = compared.into_iter().map(|c| c.equal).collect();
+        }
+        let columns = columns.iter().map(|c| quote(c)).zip(operators).collect();
+        constraints.push(Deferrable { name: row.try_get("name")?, columns });
+    }
+    Ok(constraints)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_length;
+
+    #[test]
+    fn a_length_is_no_other_type() {
+        assert_eq!(without_length("character varying(10)"), without_length("character varying"));
+        assert_eq!(without_length("timestamp(3) without time zone"), "timestamp without time zone");
+        assert_eq!(without_length("numeric(10,2)[]"), "numeric[]");
+        assert_ne!(without_length("integer"), without_length("bigint"));
+    }
+}

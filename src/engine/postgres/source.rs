@@ -1,0 +1,247 @@
+//! PostgreSQL as a source: the state that its parts share.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sqlx::PgPool;
+
+use super::capture::Capture;
+use super::connect::{Side, classify, connect, literal, place};
+use super::session::{Place, Session, flag, maybe, number, text};
+use super::{catalog, definitions, fence, inspect, install, lag, purge, read, remove, stream, survey};
+use crate::engine::template::fill;
+use crate::engine::{
+    Definition, Fence, Identity, Limits, Measures, Options, Origin, Source, Stamp, Survey, Verdict, Watch,
+    Writer,
+};
+use crate::error::Result;
+use crate::model::{
+    Batch, Bounds, Extent, Key, Layout, Plan, RowStream, Schema, Sequence, States, TablePlan, Watermark,
+};
+use crate::settings::Endpoint;
+use crate::throttle::Throttle;
+
+/// A PostgreSQL database that rows come from.
+#[derive(Debug, Clone)]
+pub struct PostgresSource {
+    pub(super) pool: PgPool,
+    pub(super) place: Place,
+    pub(super) endpoint: Endpoint,
+    /// The schema of the capture objects.
+    pub(super) schema: String,
+    /// The schema of the ledger, which a target of the same migration has.
+    pub(super) ledger: String,
+    pub(super) migration: String,
+    pub(super) lock_timeout: Duration,
+    pub(super) throttle: Arc<Throttle>,
+    notes: Arc<Mutex<Notes>>,
+}
+
+/// What is remembered between calls; all of it can be found out again.
+#[derive(Debug, Default)]
+pub(super) struct Notes {
+    /// Bytes that a row of a table takes, by label.
+    pub(super) widths: HashMap<String, f64>,
+    /// How far the log of a table is empty, by label.
+    pub(super) purged: HashMap<String, purge::Purged>,
+    /// What the plan wants of each table, and what it was found out from.
+    pub(super) wanted: Option<inspect::Wanted>,
+}
+
+/// What a source looks like as a whole.
+#[derive(Debug, Clone)]
+pub(super) struct Standing {
+    /// How capture is to look here.
+    pub(super) capture: Capture,
+    /// Whether the capture schema is there with all that belongs to no single table.
+    pub(super) installed: bool,
+    /// Whether anything is in the capture schema.
+    pub(super) occupied: bool,
+    /// Whether we may do with it what its owner may.
+    pub(super) owned: bool,
+    /// Its owner; empty when there is no such schema.
+    pub(super) owner: String,
+    /// The cluster's system identifier.
+    pub(super) cluster: String,
+    /// The database's oid.
+    pub(super) database: String,
+    /// Changes when tables begin or cease to inherit.
+    pub(super) inheritance: String,
+}
+
+impl PostgresSource {
+    /// Connects.
+    ///
+    /// # Errors
+    /// When the server can't be reached or refuses us.
+    pub async fn connect(endpoint: &Endpoint, options: &Options) -> Result<Self> {
+        let pool = connect(endpoint, options, Side::Source).await?;
+        Ok(PostgresSource {
+            pool,
+            place: Arc::from(place(endpoint, Side::Source)),
+            endpoint: endpoint.clone(),
+            schema: options.object_name("highwater_capture"),
+            ledger: options.object_name("highwater_ledger"),
+            migration: options.migration.clone(),
+            lock_timeout: options.lock_timeout,
+            throttle: Arc::clone(&options.throttle),
+            notes: Arc::default(),
+        })
+    }
+
+    /// A connection of its own for several statements.
+    pub(super) async fn session(&self) -> Result<Session> {
+        Session::open(&self.pool, &self.place).await
+    }
+
+    /// What is remembered. Held for a moment only.
+    pub(super) fn notes(&self) -> MutexGuard<'_, Notes> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the source looks like as a whole.
+    pub(super) async fn standing(&self, session: &mut Session) -> Result<Standing> {
+        let sql = include_str!("../../../sql/postgres/standing.sql");
+        let row = session.row(fill(sql, &[("schema_name", &literal(&self.schema))])).await?;
+        let capture = Capture {
+            schema: self.schema.clone(),
+            migration: self.migration.clone(),
+            by_row: flag(&row, 1),
+            server: number(&row, 0)?,
+        };
+        Ok(Standing {
+            capture,
+            installed: flag(&row, 2),
+            occupied: flag(&row, 3),
+            owned: flag(&row, 4),
+            owner: maybe(&row, 5).unwrap_or_default().to_string(),
+            cluster: text(&row, 6)?.to_string(),
+            database: text(&row, 7)?.to_string(),
+            inheritance: maybe(&row, 8).unwrap_or_default().to_string(),
+        })
+    }
+}
+
+#[async_trait]
+impl Source for PostgresSource {
+    async fn identity(&self) -> Result<Identity> {
+        read::identity(self).await
+    }
+
+    async fn schema(&self) -> Result<Schema> {
+        let mut session = self.session().await?;
+        let own = [self.schema.clone(), self.ledger.clone()];
+        let schema = catalog::read_schema(session.connection()?, &own).await;
+        let schema = schema.map_err(|e| classify(e, &self.place))?;
+        session.close();
+        Ok(schema)
+    }
+
+    async fn survey(&self, schema: &Schema, plan: &Plan) -> Result<Survey> {
+        survey::survey(self, schema, plan).await
+    }
+
+    async fn capture_ddl(&self, plan: &Plan) -> Result<String> {
+        install::ddl(self, plan).await
+    }
+
+    async fn install(
+        &self,
+        plan: &Plan,
+        report: &(dyn for<'a> Fn(&'a str) + Send + Sync),
+    ) -> Result<Vec<(String, Result<String>)>> {
+        install::install(self, plan, report).await
+    }
+
+    async fn inspect(&self, plan: &Plan) -> Result<Vec<Verdict>> {
+        inspect::inspect(self, plan).await
+    }
+
+    async fn remove(&self) -> Result<()> {
+        remove::remove(self).await
+    }
+
+    async fn extent(&self, table: &TablePlan) -> Result<Extent> {
+        read::extent(self, table).await
+    }
+
+    async fn poll(&self, watch: &[Watch<'_>]) -> Result<Vec<bool>> {
+        lag::poll(self, watch).await
+    }
+
+    async fn measure(&self, watch: &[Watch<'_>]) -> Result<Measures> {
+        lag::measure(self, watch).await
+    }
+
+    async fn chunks(&self, table: &TablePlan, rows: u64) -> Result<Vec<Bounds>> {
+        stream::chunks(self, table, rows).await
+    }
+
+    async fn stream(
+        &self,
+        table: &TablePlan,
+        origin: &Origin,
+        bounds: &Bounds,
+        layout: Layout,
+    ) -> Result<RowStream> {
+        stream::stream(self, table, origin, bounds, layout).await
+    }
+
+    async fn batch(&self, watch: Watch<'_>, limits: Limits) -> Result<Batch> {
+        read::batch(self, watch, limits).await
+    }
+
+    async fn states(&self, table: &TablePlan, origin: &Origin, keys: &[Key]) -> Result<States> {
+        read::states(self, table, origin, keys).await
+    }
+
+    async fn purge(&self, table: &TablePlan, watermark: &Watermark) -> Result<u64> {
+        purge::purge(self, table, watermark).await
+    }
+
+    async fn count(&self, table: &TablePlan) -> Result<u64> {
+        stream::count(self, table).await
+    }
+
+    async fn sequences(&self) -> Result<Vec<Sequence>> {
+        let mut session = self.session().await?;
+        let own = [self.schema.clone(), self.ledger.clone()];
+        let connection = session.connection()?;
+        let found = catalog::list_sequences(connection, &own).await.map_err(|e| classify(e, &self.place))?;
+        let readable: Vec<_> = found.into_iter().filter(|s| s.readable).collect();
+        let sequences = catalog::read_sequences(connection, &readable).await;
+        let sequences = sequences.map_err(|e| classify(e, &self.place))?;
+        session.close();
+        Ok(sequences)
+    }
+
+    async fn definitions(&self, plan: &Plan, whole: bool) -> Result<Vec<Definition>> {
+        definitions::definitions(self, plan, whole).await
+    }
+
+    async fn writers(&self, plan: &Plan) -> Result<Vec<Writer>> {
+        fence::writers(self, plan).await
+    }
+
+    async fn fence(&self) -> Result<Fence> {
+        fence::standing(self).await
+    }
+
+    async fn raise_fence(&self, stamp: Stamp) -> Result<()> {
+        fence::raise(self, stamp).await
+    }
+
+    async fn prove_fence(&self, plan: &Plan) -> Result<()> {
+        fence::prove(self, plan).await
+    }
+
+    async fn unfenced(&self, stamp: Stamp) -> Result<Vec<Writer>> {
+        fence::unfenced(self, stamp).await
+    }
+
+    async fn lift_fence(&self, stamp: Stamp) -> Result<bool> {
+        fence::lift(self, stamp).await
+    }
+}

@@ -1,0 +1,360 @@
+//! Connections: how a file is opened, and how it is noticed that it is another file by now.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use secrecy::ExposeSecret;
+use sqlx::pool::PoolConnection;
+use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqlitePoolOptions, SqliteRow};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row, Sqlite, SqliteConnection, SqlitePool};
+
+use super::catalog::Catalog;
+use super::fault::{self, Doing};
+use super::value;
+use crate::engine::Options;
+use crate::error::{Error, Kind, Result};
+use crate::model::quote;
+use crate::settings::Endpoint;
+
+/// How long a read waits for a writer's commit (without WAL a commit locks readers out).
+const READ_PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long a write waits for other writers.
+const WRITE_PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long a task waits for one of our own connections to come free.
+const POOL_PATIENCE: Duration = Duration::from_secs(600);
+
+/// Which side of the migration a file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Side {
+    /// Where rows come from: its writers must not be kept waiting.
+    Source,
+    /// Where they go to.
+    Target,
+}
+
+/// A file, whatever its name: device and inode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct FileId {
+    device: u64,
+    inode: u64,
+}
+
+impl FileId {
+    /// The file that lies at `path` now.
+    pub(super) fn of(path: &Path) -> std::io::Result<Self> {
+        Self::of_metadata(&std::fs::metadata(path)?)
+    }
+
+    /// The file that `metadata` is about.
+    #[cfg(unix)]
+    pub(super) fn of_metadata(metadata: &std::fs::Metadata) -> std::io::Result<Self> {
+        use std::os::unix::fs::MetadataExt;
+        Ok(FileId { device: metadata.dev(), inode: metadata.ino() })
+    }
+
+    /// Without inodes a file is told by its path alone.
+    #[cfg(not(unix))]
+    pub(super) fn of_metadata(_metadata: &std::fs::Metadata) -> std::io::Result<Self> {
+        Ok(FileId { device: 0, inode: 0 })
+    }
+}
+
+impl std::fmt::Display for FileId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.device, self.inode)
+    }
+}
+
+/// An open database file.
+pub(super) struct Db {
+    /// The side and the URL, as errors name it.
+    pub(super) place: Arc<str>,
+    /// Where the file is, without symbolic links.
+    pub(super) path: PathBuf,
+    /// The file that was opened.
+    pub(super) file: FileId,
+    /// Connections that only read.
+    pub(super) readers: SqlitePool,
+    /// The one connection that writes.
+    pub(super) writer: SqlitePool,
+    how: SqliteConnectOptions,
+    catalog: Mutex<Option<Arc<Catalog>>>,
+}
+
+impl Db {
+    /// Opens the file of `endpoint`; it is never created, and its journal mode stays as it is.
+    pub(super) async fn open(
+        endpoint: &Endpoint,
+        options: &Options,
+        side: Side,
+        lock_patience: Duration,
+    ) -> Result<Self> {
+        let name = if side == Side::Source { "source" } else { "target" };
+        let place: Arc<str> = format!("{name} {endpoint}").into();
+        let url = endpoint.url().await?;
+        let how =
+            SqliteConnectOptions::from_str(url.expose_secret()).doing(&place, "the URL can't be used")?;
+        let path = find(how.get_filename(), &place)?;
+        let file =
+            FileId::of(&path).map_err(|e| Error::refused(format!("{place}: it can't be read")).because(e))?;
+        let how = how
+            .filename(&path)
+            .create_if_missing(false)
+            .foreign_keys(false)
+            .statement_cache_capacity(200)
+            .row_buffer_size(32)
+            .busy_timeout(READ_PATIENCE)
+            .disable_statement_logging();
+        let pool = |size: u32| {
+            SqlitePoolOptions::new()
+                .max_connections(size)
+                .acquire_timeout(POOL_PATIENCE)
+                .idle_timeout(None)
+                .max_lifetime(None)
+                .test_before_acquire(false)
+        };
+        let writing = how.clone().busy_timeout(lock_patience).pragma("cache_size", "-65536");
+        let db = Db {
+            readers: pool(options.connections.max(2))
+                .connect_lazy_with(how.clone().pragma("query_only", "ON")),
+            writer: pool(1).connect_lazy_with(writing),
+            place,
+            path,
+            file,
+            how,
+            catalog: Mutex::default(),
+        };
+        db.check_format().await?;
+        Ok(db)
+    }
+
+    /// A connection of its own that only reads, outside the pools.
+    pub(super) async fn watcher(&self) -> Result<SqliteConnection> {
+        let how = self.how.clone().pragma("query_only", "ON");
+        how.connect().await.doing(&self.place, "it can't be opened")
+    }
+
+    /// Fails when the path leads to another file than the one that is open: the old one may have been
+    /// renamed away, and would be read for ever.
+    pub(super) fn check_file(&self) -> Result<()> {
+        match FileId::of(&self.path) {
+            Ok(file) if file == self.file => Ok(()),
+            Ok(_) => Err(Error::new(
+                Kind::Unavailable,
+                format!("{}: the file was replaced by another; it is opened again", self.place),
+            )),
+            Err(e) => Err(Error::new(Kind::Unavailable, format!("{}: the file is gone", self.place))
+                .because(e)
+                .remedy("put it back, or correct the path")),
+        }
+    }
+
+    /// Begins a transaction that reads, on one snapshot from its first statement on.
+    pub(super) async fn reading(&self, what: &str) -> Result<Session> {
+        Session::begin(&self.readers, "BEGIN", &self.place).await.doing(&self.place, what)
+    }
+
+    /// Begins a transaction that writes, waiting for other writers. That keeps nobody waiting: only the
+    /// commit may, and its patience is the connection's.
+    pub(super) async fn writing(&self, what: &str) -> Result<Session> {
+        self.check_file()?;
+        let deadline = Instant::now() + WRITE_PATIENCE;
+        loop {
+            match Session::begin(&self.writer, "BEGIN IMMEDIATE", &self.place).await {
+                Err(error) if fault::is_busy(&error) && Instant::now() < deadline => {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                begun => return begun.doing(&self.place, what),
+            }
+        }
+    }
+
+    /// The schema as `session` sees it; read again only when it has changed.
+    pub(super) async fn catalog(&self, session: &mut Session) -> Result<Arc<Catalog>> {
+        let version =
+            session.integer("PRAGMA schema_version").await.doing(&self.place, "reading the schema")?;
+        let known = self.catalog.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(known) = known.filter(|c| c.version == version) {
+            return Ok(known);
+        }
+        let read = Catalog::read(session, version).await.doing(&self.place, "reading the schema")?;
+        let read = Arc::new(read);
+        *self.catalog.lock().unwrap_or_else(PoisonError::into_inner) = Some(read.clone());
+        Ok(read)
+    }
+
+    /// The schema as it is now.
+    pub(super) async fn catalog_now(&self) -> Result<Arc<Catalog>> {
+        let mut session = self.reading("reading the schema").await?;
+        let catalog = self.catalog(&mut session).await?;
+        session.end().await.doing(&self.place, "reading the schema")?;
+        Ok(catalog)
+    }
+
+    /// Whether readers don't hinder writers: the journal mode is WAL.
+    pub(super) async fn is_wal(&self, session: &mut Session) -> Result<bool> {
+        let mode =
+            session.text("PRAGMA journal_mode").await.doing(&self.place, "reading the journal mode")?;
+        Ok(mode.eq_ignore_ascii_case("wal"))
+    }
+
+    /// Whether somebody holds the write lock: it is asked for, not waited for, and given back at once.
+    /// The connection is one of its own, so that it can't be left with the lock.
+    pub(super) async fn is_write_locked(&self) -> Result<bool> {
+        let what = "looking for writers";
+        let how = self.how.clone().busy_timeout(Duration::ZERO);
+        let mut connection = how.connect().await.doing(&self.place, what)?;
+        let begun = sqlx::query("BEGIN IMMEDIATE").execute(&mut connection).await;
+        connection.close().await.doing(&self.place, what)?;
+        match begun {
+            Ok(_) => Ok(false),
+            Err(error) if fault::is_busy(&error) => Ok(true),
+            Err(error) => Err(fault::classify(error, &self.place, what)),
+        }
+    }
+
+    /// How many rows a table holds.
+    pub(super) async fn count(&self, table: &str) -> Result<u64> {
+        let what = format!("counting {table}");
+        let mut session = self.reading(&what).await?;
+        let rows = session.integer(format!("SELECT count(*) FROM {}", quote(table))).await;
+        let rows = rows.doing(&self.place, &what)?;
+        session.end().await.doing(&self.place, &what)?;
+        Ok(rows.unsigned_abs())
+    }
+
+    async fn check_format(&self) -> Result<()> {
+        let mut session = self.reading("it can't be opened").await?;
+        // The first statement that really reads the file.
+        session
+            .integer("SELECT count(*) FROM sqlite_schema")
+            .await
+            .doing(&self.place, "it can't be opened")?;
+        let row = session.one("PRAGMA encoding").await.doing(&self.place, "it can't be opened")?;
+        let encoding: Vec<u8> = row.try_get_unchecked(0).doing(&self.place, "it can't be opened")?;
+        if encoding != b"UTF-8" {
+            let what = format!("{}: the file keeps its text in UTF-16, which is not carried", self.place);
+            return Err(Error::refused(what)
+                .remedy("make a new file with `PRAGMA encoding='UTF-8'` and `.dump` the old one into it"));
+        }
+        session.end().await.doing(&self.place, "it can't be opened")
+    }
+}
+
+/// The file that a URL names.
+fn find(name: &Path, place: &str) -> Result<PathBuf> {
+    let refuse = |what: &str, remedy: &str| Err(Error::refused(format!("{place}: {what}")).remedy(remedy));
+    if name.as_os_str().is_empty() || name.to_string_lossy().contains(":memory:") {
+        return refuse("a database in memory can't be shared", "name a file");
+    }
+    match std::fs::canonicalize(name) {
+        Ok(path) if path.is_file() => Ok(path),
+        Ok(_) => refuse("that is not a file", "check the path in the URL"),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => refuse(
+            "there is no such file",
+            "check the path in the URL; an empty target is made with `sqlite3 FILE VACUUM`",
+        ),
+        Err(e) => Err(Error::refused(format!("{place}: the file can't be reached"))
+            .because(e)
+            .remedy("check the path in the URL and the permissions")),
+    }
+}
+
+/// A transaction on a connection of a pool. Dropped before its end, it takes the connection with it,
+/// which rolls back: after some errors SQLite has rolled back by itself, so that the connection can't
+/// be known to be in order.
+pub(super) struct Session {
+    connection: PoolConnection<Sqlite>,
+    /// The side and the URL, as errors name it.
+    pub(super) place: Arc<str>,
+    open: bool,
+}
+
+impl Session {
+    async fn begin(pool: &SqlitePool, how: &'static str, place: &Arc<str>) -> Result<Self, sqlx::Error> {
+        let connection = pool.acquire().await?;
+        let mut session = Session { connection, place: place.clone(), open: true };
+        let begun = session.run(how).await;
+        // A busy database leaves the connection as it was.
+        session.open = begun.as_ref().err().is_none_or(|e| !fault::is_busy(e));
+        begun?;
+        Ok(session)
+    }
+
+    /// Ends the transaction, and keeps what it wrote.
+    pub(super) async fn end(mut self) -> Result<(), sqlx::Error> {
+        self.run("COMMIT").await?;
+        self.open = false;
+        Ok(())
+    }
+
+    /// Ends the transaction, and undoes what it wrote.
+    pub(super) async fn undo(mut self) -> Result<(), sqlx::Error> {
+        self.run("ROLLBACK").await?;
+        self.open = false;
+        Ok(())
+    }
+
+    /// The connection.
+    pub(super) fn connection(&mut self) -> &mut SqliteConnection {
+        &mut self.connection
+    }
+
+    /// Runs a statement. Returns how many rows it touched.
+    pub(super) async fn run(&mut self, sql: impl Into<String>) -> Result<u64, sqlx::Error> {
+        self.run_with(sql, SqliteArguments::default()).await
+    }
+
+    /// Runs a statement with arguments. Returns how many rows it touched.
+    pub(super) async fn run_with(
+        &mut self,
+        sql: impl Into<String>,
+        args: SqliteArguments,
+    ) -> Result<u64, sqlx::Error> {
+        let query = sqlx::query_with(AssertSqlSafe(sql.into()), args);
+        Ok(query.execute(&mut *self.connection).await?.rows_affected())
+    }
+
+    /// Runs statements that are not worth keeping prepared: definitions.
+    pub(super) async fn define(&mut self, sql: &str) -> Result<(), sqlx::Error> {
+        let query = sqlx::query(AssertSqlSafe(sql.to_string())).persistent(false);
+        query.execute(&mut *self.connection).await?;
+        Ok(())
+    }
+
+    /// The rows of a query.
+    pub(super) async fn all(
+        &mut self,
+        sql: impl Into<String>,
+        args: SqliteArguments,
+    ) -> Result<Vec<SqliteRow>, sqlx::Error> {
+        sqlx::query_with(AssertSqlSafe(sql.into()), args).fetch_all(&mut *self.connection).await
+    }
+
+    /// The first row of a query without arguments.
+    pub(super) async fn one(&mut self, sql: impl Into<String>) -> Result<SqliteRow, sqlx::Error> {
+        sqlx::query(AssertSqlSafe(sql.into())).fetch_one(&mut *self.connection).await
+    }
+
+    /// The first value of a query without arguments, as a whole number.
+    pub(super) async fn integer(&mut self, sql: impl Into<String>) -> Result<i64, sqlx::Error> {
+        self.one(sql).await?.try_get_unchecked(0)
+    }
+
+    /// The first value of a query without arguments, as text.
+    pub(super) async fn text(&mut self, sql: impl Into<String>) -> Result<String, sqlx::Error> {
+        value::text(&self.one(sql).await?, 0)
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if self.open {
+            self.connection.close_on_drop();
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! Whether capture and fence are in force.
+//!
+//! Nothing tells when a trigger was dropped or a table rebuilt, so the schema itself must. Its rows
+//! stand in the order in which things were made, and VACUUM keeps that order among tables and among
+//! triggers: a log is made after its table, the seal after the triggers. A table that stands *behind*
+//! its log was rebuilt, a trigger behind the seal was dropped and made again: with the same text even,
+//! as a DBA following the manual's twelve steps would, but the log may have missed something.
+
+use std::collections::{BTreeMap, HashSet};
+
+use super::capture::{Capture, Names, Statement};
+use super::catalog::{Catalog, Entry, Shape, Sort};
+use super::connect::Session;
+use super::fault::{self, Doing};
+use super::install::Meta;
+use super::read::has_key;
+use super::source::Inner;
+use super::value::text;
+use crate::engine::{Fault, Verdict};
+use crate::error::Result;
+use crate::model::{Plan, TableName, TablePlan};
+
+/// A captured table as the source has it registered.
+#[derive(Debug, Clone)]
+pub(super) struct Registered {
+    /// Its log's generation.
+    pub(super) generation: String,
+    /// Its text when capture was installed.
+    definition: String,
+}
+
+/// The captured tables by name; none where nothing is installed.
+pub(super) async fn registered(
+    session: &mut Session,
+    names: &Names,
+) -> Result<BTreeMap<String, Registered>, sqlx::Error> {
+    let sql = format!("SELECT name, generation, definition FROM {}", names.tables());
+    let rows = match session.all(sql, Default::default()).await {
+        Err(error) if fault::is_missing(&error) => return Ok(BTreeMap::new()),
+        rows => rows?,
+    };
+    rows.iter()
+        .map(|row| Ok((text(row, 0)?, Registered { generation: text(row, 1)?, definition: text(row, 2)? })))
+        .collect()
+}
+
+/// What the last full look found, for which schema and plan.
+pub(super) struct Look {
+    schema_version: i64,
+    plan_hash: String,
+    verdicts: Vec<Verdict>,
+}
+
+/// Looks at everything, unless nothing in the schema has changed since the last look that found all in
+/// order.
+pub(super) async fn inspect(source: &Inner, plan: &Plan) -> Result<Vec<Verdict>> {
+    source.db.check_file()?;
+    let schema_version = source.watcher.lock().await.schema_version(&source.db.place).await?;
+    let mut last = source.look.lock().await;
+    if let Some(look) = last.as_ref()
+        && look.schema_version == schema_version
+        && look.plan_hash == plan.hash
+        && look.verdicts.len() == plan.tables.len()
+    {
+        return Ok(look.verdicts.clone());
+    }
+    let verdicts = look(source, plan).await?;
+    let sound = verdicts.iter().all(|v| v.fault.is_none());
+    *last = sound.then(|| Look { schema_version, plan_hash: plan.hash.clone(), verdicts: verdicts.clone() });
+    Ok(verdicts)
+}
+
+async fn look(source: &Inner, plan: &Plan) -> Result<Vec<Verdict>> {
+    let (db, names, what) = (&source.db, &source.names, "checking capture");
+    let mut session = db.reading(what).await?;
+    let catalog = db.catalog(&mut session).await?;
+    let registered = registered(&mut session, names).await.doing(&db.place, what)?;
+    let base = base_fault(&mut session, names).await.doing(&db.place, what)?;
+    session.end().await.doing(&db.place, what)?;
+    let mut verdicts: Vec<Verdict> = plan
+        .tables
+        .iter()
+        .map(|table| {
+            let known = registered.get(&table.source.name);
+            let fault = table_fault(&catalog, names, table, known)
+                .or_else(|| base.clone().map(Fault::Mend))
+                .or_else(|| fence_fault(&catalog, names, &table.source));
+            Verdict { label: table.label(), generation: known.map(|k| k.generation.clone()), fault }
+        })
+        .collect();
+    // An excluded table has the fence only; it is spoken of when that is wrong.
+    for name in &plan.excluded {
+        if let Some(fault) = fence_fault(&catalog, names, name) {
+            verdicts.push(Verdict { label: name.to_string(), generation: None, fault: Some(fault) });
+        }
+    }
+    Ok(verdicts)
+}
+
+async fn base_fault(session: &mut Session, names: &Names) -> Result<Option<String>, sqlx::Error> {
+    if Meta::read(session, names).await?.is_none() {
+        return Ok(Some("capture is not installed".to_string()));
+    }
+    let fence = session.all(format!("SELECT raised FROM {}", names.fence()), Default::default()).await;
+    Ok(match fence {
+        Err(error) if fault::is_missing(&error) => {
+            Some("the fence's table is gone: writers fail until it is there again".to_string())
+        }
+        rows => rows?.is_empty().then(|| "the fence has lost its row".to_string()),
+    })
+}
+
+fn table_fault(
+    catalog: &Catalog,
+    names: &Names,
+    table: &TablePlan,
+    known: Option<&Registered>,
+) -> Option<Fault> {
+    let stop =
+        |what: &str, remedy: &str| Some(Fault::Stop { what: what.to_string(), remedy: remedy.to_string() });
+    const AGAIN: &str = "put it back, or take the table's new shape into the target and the plan";
+    let Some(shape) = catalog.table(&table.source.name) else {
+        return stop("the table was dropped or renamed on the source", AGAIN);
+    };
+    if let Some(what) = columns_fault(shape, table) {
+        return stop(&what, AGAIN);
+    }
+    if !has_key(shape, table) {
+        return stop("its key is not unique on the source any more", AGAIN);
+    }
+    let capture = match names.capture(table, shape) {
+        Ok(capture) => capture,
+        Err(error) => return stop(&error.summary(), error.remedy_text().unwrap_or(AGAIN)),
+    };
+    match known {
+        None => Some(Fault::Mend("its changes are not captured".to_string())),
+        Some(known) => capture_fault(catalog, shape, &capture, known).map(Fault::Mend),
+    }
+}
+
+fn columns_fault(shape: &Shape, table: &TablePlan) -> Option<String> {
+    let carried: HashSet<&str> = table.columns.iter().map(|c| c.source.as_str()).collect();
+    for column in &table.columns {
+        match shape.column(&column.source) {
+            None => return Some(format!("column {} was dropped or renamed on the source", column.source)),
+            Some(found) if shape.type_name(found) != column.source_type => {
+                let (before, now) = (&column.source_type, shape.type_name(found));
+                return Some(format!("column {} was `{before}` and is `{now}` on the source", column.source));
+            }
+            Some(_) => {}
+        }
+    }
+    let added = shape.written_columns().find(|c| !carried.contains(c.name.as_str()))?;
+    Some(format!("column {} was added on the source", added.name))
+}
+
+fn fence_fault(catalog: &Catalog, names: &Names, table: &TableName) -> Option<Fault> {
+    // A module's table takes no triggers.
+    let shape = catalog.table(&table.name).filter(|t| t.sort == Sort::Ordinary)?;
+    triggers_fault(catalog, &names.table_fence(&shape.name)).map(Fault::Mend)
+}
+
+/// What is wrong with the log of a table or its triggers: it may have missed something.
+pub(super) fn capture_fault(
+    catalog: &Catalog,
+    shape: &Shape,
+    capture: &Capture,
+    known: &Registered,
+) -> Option<String> {
+    let Some(log) = catalog.table(&capture.log) else {
+        return Some("its change log is gone: writers fail until it is there again".to_string());
+    };
+    if shape.order > log.order {
+        return Some("the table was rebuilt".to_string());
+    }
+    if known.definition != shape.sql {
+        return Some("the table was altered".to_string());
+    }
+    if let Some(what) = triggers_fault(catalog, &capture.triggers) {
+        return Some(what);
+    }
+    if let Some(what) = triggers_fault(catalog, &capture.seal) {
+        return Some(what);
+    }
+    let order = |s: &Statement| catalog.trigger(&s.name).map(|e| e.order);
+    let sealed = capture.seal.first().and_then(order);
+    let broken = capture.triggers.iter().find(|t| order(t) > sealed)?;
+    Some(format!("trigger {} was dropped and made again", broken.name))
+}
+
+/// What is wrong with some triggers, whatever they are for.
+pub(super) fn triggers_fault(catalog: &Catalog, wanted: &[Statement]) -> Option<String> {
+    wanted.iter().find_map(|statement| match catalog.trigger(&statement.name) {
+        None => Some(format!("trigger {} is missing", statement.name)),
+        Some(found) if !is_same(found, &statement.sql) => {
+            Some(format!("trigger {} was altered", statement.name))
+        }
+        Some(_) => None,
+    })
+}
+
+/// As the shell or an editor may have broken the lines otherwise.
+fn is_same(found: &Entry, wanted: &str) -> bool {
+    found.sql.split_whitespace().eq(wanted.split_whitespace())
+}

@@ -1,0 +1,39 @@
+//! SQLite, as source and as target.
+//!
+//! One writer at a time makes much of it simple: position order is commit order, so a log entry's id is
+//! its position, and an extent is the highest id that a read transaction sees.
+//!
+//! | fact | what follows |
+//! | --- | --- |
+//! | REPLACE removes rows without firing DELETE triggers | BEFORE triggers log them first ([`capture`]) |
+//! | a commit may be lost (`synchronous=OFF`), a file restored | log rows carry a random tag ([`log`]) |
+//! | rebuilding a table drops its triggers | the order of the schema's rows tells ([`inspect`]) |
+//! | a column holds values of any class | values keep theirs ([`value`]) |
+//! | no setting silences triggers | the target's are taken off within the transaction ([`silence`]) |
+//! | a file can be replaced under an open connection | it is looked at again and again ([`connect`]) |
+//! | a trigger that names a missing table fails its writer | `remove` drops triggers first, and a lost log is made again within a second |
+
+mod capture;
+mod catalog;
+mod chunks;
+mod connect;
+mod fault;
+mod fence;
+mod inspect;
+mod install;
+mod lease;
+mod log;
+mod parse;
+mod read;
+mod replace;
+mod schema;
+mod silence;
+mod source;
+mod stage;
+mod survey;
+mod target;
+mod tx;
+mod value;
+
+pub use source::SqliteSource;
+pub use target::SqliteTarget;

@@ -1,0 +1,146 @@
+//! What forbids the work, and what an operator should know, of either side.
+
+use std::collections::HashSet;
+
+use super::capture::Names;
+use super::catalog::{Catalog, Shape, Sort};
+use super::connect::{Db, Session};
+use super::fault::{self, Doing};
+use super::install::{self, Meta};
+use super::value::text;
+use crate::engine::Survey;
+use crate::error::{Error, Kind, Result};
+use crate::model::{Finding, Plan, TablePlan, quote};
+
+const EXCLUDE: &str = "add the table to `exclude`";
+
+/// Of a source.
+pub(super) async fn source(db: &Db, names: &Names, plan: &Plan) -> Result<Survey> {
+    let what = "looking at the source";
+    let mut survey = Survey::default();
+    writable(db, "install capture", &mut survey).await?;
+    let mut session = db.reading(what).await?;
+    let catalog = db.catalog(&mut session).await?;
+    if let Some(meta) = Meta::read(&mut session, names).await.doing(&db.place, what)?
+        && let Err(error) = install::check_meta(db, names, &meta)
+    {
+        survey.blockers.push(finding(None, &error));
+    }
+    if !db.is_wal(&mut session).await? {
+        survey.warnings.push(Finding::general(
+            "the journal mode of the source is not WAL: while rows are read nobody can commit",
+            "`PRAGMA journal_mode=WAL` on the source, if the application bears it; else expect short waits",
+        ));
+    }
+    let collations = collations(&mut session).await.doing(&db.place, what)?;
+    for table in &plan.tables {
+        let Some(shape) = catalog.table(&table.source.name) else { continue };
+        if let Err(error) = names.capture(table, shape) {
+            survey.blockers.push(finding(Some(table), &error));
+        }
+        if let Some(unknown) = unknown_collation(shape, &collations) {
+            let what = format!("an index compares by {unknown}, which only the application knows");
+            survey.blockers.push(Finding::of(&table.source, what, EXCLUDE));
+        }
+    }
+    for name in &plan.excluded {
+        if catalog.table(&name.name).is_some_and(|t| t.sort == Sort::Virtual) {
+            let what = "a virtual table takes no triggers: writes to it are not fenced";
+            survey.warnings.push(Finding::of(name, what, "stop its writers by hand before the final sync"));
+        }
+    }
+    session.end().await.doing(&db.place, what)?;
+    Ok(survey)
+}
+
+/// Of a target.
+pub(super) async fn target(db: &Db, plan: &Plan) -> Result<Survey> {
+    let what = "looking at the target";
+    let mut survey = Survey::default();
+    writable(db, "write the rows", &mut survey).await?;
+    let mut session = db.reading(what).await?;
+    let catalog = db.catalog(&mut session).await?;
+    for table in plan.tables.iter().filter(|t| !t.create) {
+        let Some(shape) = catalog.table(&table.target.name) else { continue };
+        target_table(&mut session, &catalog, table, shape, &mut survey).await?;
+    }
+    session.end().await.doing(&db.place, what)?;
+    Ok(survey)
+}
+
+async fn target_table(
+    session: &mut Session,
+    catalog: &Catalog,
+    table: &TablePlan,
+    shape: &Shape,
+    survey: &mut Survey,
+) -> Result<()> {
+    let triggers: Vec<&str> = catalog.user_triggers(&shape.name).map(|t| t.name.as_str()).collect();
+    if !triggers.is_empty() {
+        let what =
+            format!("{} has triggers ({}), which must not fire on replay", table.target, triggers.join(", "));
+        let remedy = "nothing: each transaction of highwater drops them and makes them again as they were";
+        survey.warnings.push(Finding::of(&table.source, what, remedy));
+    }
+    let key: Vec<&str> = table.key_columns().map(|c| c.target.as_str()).collect();
+    let same = shape.key_columns(&key).is_none_or(|columns| {
+        let wanted = table.key_columns().map(|c| collation_of(&c.source_type));
+        wanted
+            .zip(&columns)
+            .all(|(wanted, c)| wanted.eq_ignore_ascii_case(collation_of(&c.collate).trim_matches('"')))
+    });
+    if !key.is_empty() && !same {
+        let what = format!("{} tells keys apart by another collation than the source", table.target);
+        survey.blockers.push(Finding::of(&table.source, what, "give the key's columns the same collation"));
+    }
+    // Compiles without running: finds functions and collations that only the application knows.
+    let columns: Vec<String> = table.columns.iter().map(|c| quote(&c.target)).collect();
+    let known = columns.iter().all(|c| shape.columns.iter().any(|k| quote(&k.name) == *c));
+    if triggers.is_empty() && known && !columns.is_empty() {
+        let nulls = vec!["NULL"; columns.len()].join(", ");
+        let sql =
+            format!("EXPLAIN INSERT INTO {} ({}) VALUES ({nulls})", quote(&shape.name), columns.join(", "));
+        // A connection that only reads refuses to run a write, not to compile one.
+        if let Err(error) = session.define(&sql).await {
+            let error = fault::classify(error, &session.place.clone(), "rows can't be written");
+            survey.blockers.push(finding(Some(table), &error));
+        }
+    }
+    Ok(())
+}
+
+/// The collation that a type or a ` COLLATE ".."` names.
+fn collation_of(text: &str) -> &str {
+    text.rsplit_once("COLLATE ").map_or("BINARY", |(_, collation)| collation)
+}
+
+/// Takes the write lock and lets go of it: what can't be written to says so.
+async fn writable(db: &Db, purpose: &str, survey: &mut Survey) -> Result<()> {
+    match db.writing(&format!("highwater must {purpose}")).await {
+        Ok(session) => session.undo().await.doing(&db.place, "looking whether it can be written"),
+        Err(error) if error.kind() == Kind::Refused => {
+            survey.blockers.push(finding(None, &error));
+            Ok(())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The collations that are known here.
+async fn collations(session: &mut Session) -> Result<HashSet<String>, sqlx::Error> {
+    let rows = session.all("SELECT upper(name) FROM pragma_collation_list", Default::default()).await?;
+    rows.iter().map(|row| text(row, 0)).collect()
+}
+
+fn unknown_collation<'a>(shape: &'a Shape, known: &HashSet<String>) -> Option<&'a str> {
+    let collations = shape.unique.iter().flat_map(|u| &u.terms).map(|t| t.collation.as_str());
+    collations.into_iter().find(|c| !known.contains(&c.to_ascii_uppercase()))
+}
+
+fn finding(table: Option<&TablePlan>, error: &Error) -> Finding {
+    Finding {
+        table: table.map(TablePlan::label),
+        what: error.summary(),
+        remedy: error.remedy_text().unwrap_or(EXCLUDE).to_string(),
+    }
+}

@@ -1,0 +1,339 @@
+//! [`Tx`] on SQLite: the steps of making keys equal to the source.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use sqlx::sqlite::SqliteArguments;
+use sqlx::{Arguments, Row};
+
+use super::catalog::{Catalog, Shape};
+use super::connect::{Db, Session};
+use super::fault::Doing;
+use super::replace::{Keys, Rows};
+use super::silence::Silence;
+use super::stage::{Filler, Pick, Staging, list};
+use super::value::{self, integer, texts};
+use crate::engine::template::fill;
+use crate::engine::{Arg, Feed, Record, Tx};
+use crate::error::{Error, Kind, Result};
+use crate::model::{Applied, Block, Key, Sequence, TableName, TablePlan, Value};
+
+/// A transaction that writes. It holds the file's one write lock.
+pub(super) struct SqliteTx {
+    db: Arc<Db>,
+    session: Session,
+    prefix: String,
+    catalog: Option<Arc<Catalog>>,
+    silence: Silence,
+    /// Temporary tables to be emptied in the end.
+    used: Vec<String>,
+    /// An error after which SQLite may have rolled back by itself: what came later would be committed
+    /// without what came before.
+    broken: bool,
+}
+
+impl SqliteTx {
+    /// Goes on with a session that has begun to write.
+    pub(super) fn new(db: Arc<Db>, session: Session, prefix: String) -> Self {
+        SqliteTx {
+            db,
+            session,
+            prefix,
+            catalog: None,
+            silence: Silence::default(),
+            used: Vec::new(),
+            broken: false,
+        }
+    }
+
+    /// Notes an error that ends the transaction.
+    fn noted<T>(&mut self, done: Result<T>) -> Result<T> {
+        if let Err(error) = &done
+            && error.kind() != Kind::Data
+        {
+            self.broken = true;
+        }
+        done
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.broken {
+            let what = format!("{}: the transaction failed before", self.db.place);
+            return Err(Error::new(Kind::Unavailable, what));
+        }
+        Ok(())
+    }
+
+    async fn run(&mut self, what: &str, sql: String, args: SqliteArguments) -> Result<u64> {
+        self.check()?;
+        let done = self.session.run_with(sql, args).await.doing(&self.db.place, what);
+        self.noted(done)
+    }
+
+    async fn fetch(
+        &mut self,
+        what: &str,
+        sql: String,
+        args: SqliteArguments,
+    ) -> Result<Vec<sqlx::sqlite::SqliteRow>> {
+        self.check()?;
+        let done = self.session.all(sql, args).await.doing(&self.db.place, what);
+        self.noted(done)
+    }
+
+    /// Runs a statement over picked rows of the stage.
+    async fn step(&mut self, what: &str, sql: String, pick: Pick<'_>) -> Result<u64> {
+        let args = pick.args().doing(&self.db.place, what)?;
+        self.run(what, sql, args).await
+    }
+
+    async fn catalog(&mut self) -> Result<Arc<Catalog>> {
+        if let Some(catalog) = &self.catalog {
+            return Ok(catalog.clone());
+        }
+        self.check()?;
+        let read = self.db.catalog(&mut self.session).await;
+        let catalog = self.noted(read)?;
+        self.catalog = Some(catalog.clone());
+        Ok(catalog)
+    }
+
+    async fn staging(&mut self, table: &TablePlan) -> Result<Staging> {
+        Ok(Staging::new(table, shape(self.catalog().await?.as_ref(), table)?))
+    }
+
+    /// Before the first write to a table, outside any savepoint.
+    async fn silence(&mut self, table: &TablePlan) -> Result<()> {
+        let catalog = self.catalog().await?;
+        let name = &shape(&catalog, table)?.name;
+        let done = self.silence.over(&mut self.session, &catalog, name).await;
+        let done = done.doing(&self.db.place, "taking the triggers off");
+        self.noted(done)
+    }
+
+    async fn feed(&mut self, what: &str, filler: &Filler, mut rows: Feed<'_>) -> Result<(u64, u64)> {
+        self.check()?;
+        loop {
+            match rows.next().await? {
+                Block::Values(rows) => {
+                    filler.check(&rows)?;
+                    let done = filler.insert(&mut self.session, rows).await.doing(&self.db.place, what);
+                    self.noted(done)?;
+                }
+                Block::End { rows, bytes } => return Ok((rows, bytes)),
+                Block::Copy(_) => return Err(Error::failed("rows of PostgreSQL can't go into SQLite")),
+            }
+        }
+    }
+}
+
+fn shape<'a>(catalog: &'a Catalog, table: &TablePlan) -> Result<&'a Shape> {
+    catalog.table(&table.target.name).ok_or_else(|| {
+        Error::table(format!("{}: the table is gone from the target", table.target))
+            .remedy("make it again, or restore the target")
+    })
+}
+
+fn bind(args: &[Arg]) -> Result<SqliteArguments, sqlx::Error> {
+    let mut bound = SqliteArguments::default();
+    for arg in args {
+        match arg {
+            Arg::Text(text) => bound.add(text.as_deref()),
+            Arg::Integer(number) => bound.add(*number),
+        }
+        .map_err(sqlx::Error::Encode)?;
+    }
+    Ok(bound)
+}
+
+fn record(row: &sqlx::sqlite::SqliteRow) -> Result<Record, sqlx::Error> {
+    let column = |i| {
+        Ok(match value::decode(row, i)? {
+            Value::Null => None,
+            Value::Integer(number) => Some(number.to_string()),
+            Value::Real(number) => Some(number.to_string()),
+            Value::Text(bytes) | Value::Blob(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
+        })
+    };
+    (0..row.len()).map(column).collect()
+}
+
+#[async_trait]
+impl Tx for SqliteTx {
+    async fn execute(&mut self, sql: &str, args: &[Arg]) -> Result<u64> {
+        let what = "writing the ledger";
+        let sql = fill(sql, &[("l", &self.prefix), ("for update", ""), ("for share", "")]);
+        let args = bind(args).doing(&self.db.place, what)?;
+        self.run(what, sql, args).await
+    }
+
+    async fn rows(&mut self, sql: &str, args: &[Arg]) -> Result<Vec<Record>> {
+        let what = "reading the ledger";
+        let sql = fill(sql, &[("l", &self.prefix), ("for update", ""), ("for share", "")]);
+        let args = bind(args).doing(&self.db.place, what)?;
+        let rows = self.fetch(what, sql, args).await?;
+        rows.iter().map(record).collect::<Result<_, _>>().doing(&self.db.place, what)
+    }
+
+    async fn savepoint(&mut self) -> Result<()> {
+        self.run("setting a savepoint", "SAVEPOINT hw".to_string(), SqliteArguments::default()).await?;
+        Ok(())
+    }
+
+    async fn release(&mut self) -> Result<()> {
+        self.run("releasing a savepoint", "RELEASE hw".to_string(), SqliteArguments::default()).await?;
+        Ok(())
+    }
+
+    async fn rollback_to_savepoint(&mut self) -> Result<()> {
+        let what = "rolling back to a savepoint";
+        self.run(what, "ROLLBACK TO hw".to_string(), SqliteArguments::default()).await?;
+        self.release().await
+    }
+
+    async fn load(&mut self, table: &TablePlan, rows: Feed<'_>) -> Result<(u64, u64)> {
+        self.silence(table).await?;
+        let loader = self.staging(table).await?.loader();
+        self.feed(&format!("writing {}", table.target), &loader, rows).await
+    }
+
+    async fn stage(&mut self, table: &TablePlan, rows: Feed<'_>) -> Result<(u64, u64)> {
+        self.silence(table).await?;
+        let staging = self.staging(table).await?;
+        let done = staging.make(&mut self.session).await.doing(&self.db.place, "making the stage");
+        self.noted(done)?;
+        self.used.extend(staging.tables().map(ToString::to_string));
+        self.feed(&format!("staging rows of {}", table.target), &staging.filler(), rows).await
+    }
+
+    async fn staged(&mut self, table: &TablePlan) -> Result<Vec<i64>> {
+        let what = "reading the stage";
+        let sql = self.staging(table).await?.numbers();
+        let rows = self.fetch(what, sql, SqliteArguments::default()).await?;
+        rows.iter().map(|row| integer(row, 0)).collect::<Result<_, _>>().doing(&self.db.place, what)
+    }
+
+    async fn staged_keys(&mut self, table: &TablePlan, numbers: &[i64]) -> Result<Vec<Key>> {
+        let what = "reading the stage";
+        let sql = self.staging(table).await?.keys();
+        let args = texts(&[&list(numbers)]).doing(&self.db.place, what)?;
+        let rows = self.fetch(what, sql, args).await?;
+        let mut keys = HashMap::with_capacity(rows.len());
+        for row in &rows {
+            let number = integer(row, 0).doing(&self.db.place, what)?;
+            let values = value::decode_all(row, 1..row.len()).doing(&self.db.place, what)?;
+            keys.insert(number, value::to_key(&values));
+        }
+        let key =
+            |n: &i64| keys.remove(n).ok_or_else(|| Error::failed(format!("number {n} is not in the stage")));
+        numbers.iter().map(key).collect()
+    }
+
+    async fn equalise(&mut self, table: &TablePlan, numbers: Option<&[i64]>) -> Result<Applied> {
+        let what = format!("writing {}", table.target);
+        let (staging, pick) = (self.staging(table).await?, Pick(numbers));
+        Ok(Applied {
+            deleted: self.step(&what, staging.delete_absent(pick), pick).await?,
+            updated: self.step(&what, staging.update_present(pick), pick).await?,
+            inserted: self.step(&what, staging.insert_present(pick), pick).await?,
+            parked: 0,
+        })
+    }
+
+    fn can_lift(&self) -> bool {
+        true
+    }
+
+    async fn lift(&mut self, table: &TablePlan, numbers: Option<&[i64]>) -> Result<u64> {
+        let what = format!("lifting rows of {}", table.target);
+        let (staging, pick) = (self.staging(table).await?, Pick(numbers));
+        let lifted = self.step(&what, staging.keep_found(pick), pick).await?;
+        self.step(&what, staging.delete_found(pick), pick).await?;
+        Ok(lifted)
+    }
+
+    async fn put(&mut self, table: &TablePlan, numbers: Option<&[i64]>) -> Result<Applied> {
+        let what = format!("writing {}", table.target);
+        let (staging, pick) = (self.staging(table).await?, Pick(numbers));
+        let args = pick.args().doing(&self.db.place, &what)?;
+        let gone = self.fetch(&what, staging.count_gone(pick), args).await?;
+        let gone = gone.first().map(|row| integer(row, 0)).transpose().doing(&self.db.place, &what)?;
+        let updated = self.step(&what, staging.put_changed(pick), pick).await?;
+        self.step(&what, staging.forget(pick), pick).await?;
+        let inserted = self.step(&what, staging.insert_present(pick), pick).await?;
+        Ok(Applied { updated, inserted, deleted: gone.unwrap_or_default().unsigned_abs(), parked: 0 })
+    }
+
+    async fn put_back(&mut self, table: &TablePlan, numbers: &[i64]) -> Result<u64> {
+        let what = format!("putting rows of {} back", table.target);
+        let (staging, pick) = (self.staging(table).await?, Pick(Some(numbers)));
+        let put = self.step(&what, staging.put_unchanged(pick), pick).await?;
+        self.step(&what, staging.forget(pick), pick).await?;
+        Ok(put)
+    }
+
+    async fn prune(&mut self, table: &TablePlan, keys: Feed<'_>) -> Result<u64> {
+        let what = format!("removing rows from {}", table.target);
+        self.silence(table).await?;
+        let catalog = self.catalog().await?;
+        let list = Keys::new(table, shape(&catalog, table)?).ok_or_else(|| {
+            Error::table(format!("{}: the target has no unique index on the key", table.target))
+        })?;
+        let filler = list.make(&mut self.session).await.doing(&self.db.place, &what);
+        let filler = self.noted(filler)?;
+        self.feed(&what, &filler, keys).await?;
+        let pruned = list.prune(&mut self.session).await.doing(&self.db.place, &what);
+        self.noted(pruned)
+    }
+
+    async fn replace(&mut self, table: &TablePlan, rows: Feed<'_>) -> Result<Applied> {
+        let what = format!("writing {}", table.target);
+        self.silence(table).await?;
+        let catalog = self.catalog().await?;
+        let list = Rows::new(table, shape(&catalog, table)?);
+        let filler = list.make(&mut self.session).await.doing(&self.db.place, &what);
+        let filler = self.noted(filler)?;
+        self.feed(&what, &filler, rows).await?;
+        let applied = list.replace(&mut self.session).await.doing(&self.db.place, &what);
+        self.noted(applied)
+    }
+
+    async fn move_sequences(&mut self, sequences: &[Sequence]) -> Result<Vec<TableName>> {
+        let what = "moving the counters";
+        let catalog = self.catalog().await?;
+        let mut moved = Vec::new();
+        for sequence in sequences {
+            let found = |t: &&Shape| t.name.eq_ignore_ascii_case(&sequence.name.name);
+            let Some(table) = catalog.user_tables().find(found).filter(|t| t.is_autoincrement()) else {
+                continue;
+            };
+            let args = texts(&[&table.name]).doing(&self.db.place, what)?;
+            let rows =
+                self.fetch(what, "SELECT seq FROM sqlite_sequence WHERE name = ?1".to_string(), args).await?;
+            let now = rows.first().map(|row| integer(row, 0)).transpose().doing(&self.db.place, what)?;
+            // A table that never held a row has no counter yet.
+            let sql = match now {
+                Some(now) if now >= sequence.last => continue,
+                Some(_) => "UPDATE sqlite_sequence SET seq = ?2 WHERE name = ?1",
+                None => "INSERT INTO sqlite_sequence (name, seq) VALUES (?1, ?2)",
+            };
+            let args =
+                bind(&[table.name.as_str().into(), sequence.last.into()]).doing(&self.db.place, what)?;
+            self.run(what, sql.to_string(), args).await?;
+            moved.push(TableName::bare(&table.name));
+        }
+        Ok(moved)
+    }
+
+    async fn commit(mut self: Box<Self>) -> Result<()> {
+        self.check()?;
+        let what = "committing";
+        for table in std::mem::take(&mut self.used) {
+            self.run(what, format!("DELETE FROM {table}"), SqliteArguments::default()).await?;
+        }
+        let SqliteTx { db, mut session, mut silence, .. } = *self;
+        silence.end(&mut session).await.doing(&db.place, "putting the triggers back")?;
+        session.end().await.doing(&db.place, what)
+    }
+}

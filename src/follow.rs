@@ -1,0 +1,466 @@
+//! Carries a database along its route: copies the tables that wait, replays the others, watches
+//! capture, until its goal is reached. The daemon, `copy` and `final-sync` are this loop with
+//! different goals.
+
+mod tracked;
+mod watch;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use tokio_util::sync::CancellationToken;
+
+use crate::copy;
+use crate::engine::{Lease, Stage, Watch};
+use crate::error::{Error, Kind, Policy, Result};
+use crate::metrics;
+use crate::model::{Extent, Phase, TableState, Watermark, Work};
+use crate::pair::{Generations, Pair, REPLAY_JOBS};
+use crate::replay::Replay;
+use tracked::Tracked;
+
+/// Between two looks at the change logs while something is dirty, and while nothing is.
+const POLL_BUSY: Duration = Duration::from_millis(20);
+const POLL_IDLE: Duration = Duration::from_millis(200);
+/// Between two checks of capture, lease, lag.
+const LOOK: Duration = Duration::from_secs(1);
+/// Between two looks at a stopped table.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+/// An idle table's watermark is moved on this often.
+const PASS: Duration = Duration::from_secs(30);
+/// A retry of parked rows, or of a table after an error, waits this long at first and at most.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+/// How many times parked rows are tried again before a one-shot command gives up on them.
+const ROUNDS: u32 = 3;
+
+/// When the loop ends.
+#[derive(Debug, Clone)]
+pub enum Goal {
+    /// Every table is copied.
+    Copied,
+    /// Never: until it is told to stop.
+    Forever,
+    /// Every table has applied what was in its log at that extent, and parked rows were tried again.
+    Reach(BTreeMap<String, Extent>),
+}
+
+/// Why the loop ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// The goal is reached, or can't be: the tables' states say which.
+    Reached,
+    /// It was told to stop. What ran was finished.
+    Stopped,
+    /// Another process asks for the lease. What ran was finished.
+    Asked,
+}
+
+/// The loop of one database.
+pub struct Follow {
+    pair: Arc<Pair>,
+    goal: Goal,
+    stop: CancellationToken,
+    tables: BTreeMap<String, Tracked>,
+    jobs: JoinSet<(Job, Result<Done>)>,
+    chunk_permits: Arc<Semaphore>,
+    dirty: bool,
+    mending: bool,
+    purging: bool,
+    asked: bool,
+}
+
+/// What runs beside the loop: one job at a time for each table, one mending capture, one purging.
+enum Job {
+    Table(String),
+    Mend,
+    Purge,
+}
+
+/// What a job did.
+enum Done {
+    Copied,
+    Drained(Watermark),
+    Retried,
+    Mended(Generations),
+    Purged,
+}
+
+impl Follow {
+    /// Follows `pair` until `goal` or `stop`.
+    ///
+    /// # Errors
+    /// When the ledger can't be read.
+    pub async fn new(pair: Arc<Pair>, goal: Goal, stop: CancellationToken) -> Result<Self> {
+        let chunk_permits = Arc::new(Semaphore::new(pair.settings.copy.jobs));
+        let mut follow = Follow {
+            pair,
+            goal,
+            stop: stop.child_token(),
+            tables: BTreeMap::new(),
+            jobs: JoinSet::new(),
+            chunk_permits,
+            dirty: true,
+            mending: false,
+            purging: false,
+            asked: false,
+        };
+        follow.read_ledger().await?;
+        Ok(follow)
+    }
+
+    /// Runs until the end. `purge` gives a tick whenever covered log entries may be removed.
+    ///
+    /// # Errors
+    /// What concerns the whole database: connections, the lease, the source's identity. The caller
+    /// connects again and goes on from the ledger.
+    pub async fn run(
+        mut self,
+        generations: &Generations,
+        lease: &mut dyn Lease,
+        purge: &mut mpsc::Receiver<()>,
+    ) -> Result<Ended> {
+        self.adopt(generations).await?;
+        let mut look = interval(LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut again = interval(LOOK_AGAIN);
+        again.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut ended = None;
+        loop {
+            if ended.is_none() {
+                ended = self.ended().await?;
+                if ended.is_some() {
+                    self.stop.cancel();
+                }
+            }
+            if ended.is_some() && self.jobs.is_empty() {
+                break;
+            }
+            if ended.is_none() {
+                self.start_jobs().await?;
+            }
+            let pause = if self.dirty || !self.jobs.is_empty() { POLL_BUSY } else { POLL_IDLE };
+            tokio::select! {
+                Some(done) = self.jobs.join_next(), if !self.jobs.is_empty() => {
+                    let (job, done) = done.map_err(|e| Error::failed("a task of the loop died").because(e))?;
+                    self.finish(job, done).await?;
+                }
+                _ = look.tick(), if ended.is_none() => {
+                    lease.check().await?;
+                    self.look().await?;
+                }
+                _ = again.tick(), if ended.is_none() && self.any_stopped() => self.look_again().await?,
+                Some(()) = purge.recv(), if ended.is_none() && !self.purging => self.start_purge(),
+                () = self.stop.cancelled(), if ended.is_none() => ended = Some(Ended::Stopped),
+                () = sleep(pause) => {}
+            }
+        }
+        if let Ok(entry) = self.pair.ledger.read().await {
+            self.pair.board.update(|status| status.take_entry(&entry, Some(&self.pair.plan)));
+        }
+        Ok(ended.unwrap_or(Ended::Stopped))
+    }
+
+    async fn ended(&mut self) -> Result<Option<Ended>> {
+        let reached = match &self.goal {
+            Goal::Forever if self.asked => return Ok(Some(Ended::Asked)),
+            Goal::Forever => false,
+            Goal::Copied => self.all_copied(),
+            Goal::Reach(_) => self.jobs.is_empty() && self.tables.keys().all(|label| self.has_reached(label)),
+        };
+        if !reached {
+            return Ok(None);
+        }
+        if matches!(self.goal, Goal::Reach(_)) {
+            self.define_rest().await?;
+        }
+        Ok(Some(Ended::Reached))
+    }
+
+    fn all_copied(&self) -> bool {
+        self.tables.values().all(|t| !matches!(t.state.allows(), Work::Copy | Work::Reload))
+    }
+
+    /// Whether a one-shot command has nothing left to do with the table.
+    fn has_reached(&self, label: &str) -> bool {
+        let Goal::Reach(extents) = &self.goal else { return false };
+        self.tables.get(label).is_none_or(|t| t.has_reached(extents.get(label), ROUNDS))
+    }
+
+    /// Takes over the ledger's view of the tables that no job holds.
+    async fn read_ledger(&mut self) -> Result<()> {
+        let entry = self.pair.ledger.read().await?;
+        for table in &entry.tables {
+            let planned = self.pair.plan.table(&table.label);
+            match self.tables.get_mut(&table.label) {
+                Some(tracked) => tracked.take(table),
+                None => {
+                    self.tables.insert(table.label.clone(), Tracked::new(table, planned.cloned()));
+                }
+            }
+        }
+        // One that can't be planned any more is stopped, and shown so.
+        self.tables.retain(|_, t| t.plan.is_some() || t.state == TableState::Stopped);
+        self.pair.board.update(|status| status.take_entry(&entry, Some(&self.pair.plan)));
+        Ok(())
+    }
+
+    /// Compares the logs that are there with those that the watermarks refer to, and begins what must
+    /// be copied: first copies, and tables whose log can't be vouched for any more.
+    async fn adopt(&mut self, generations: &Generations) -> Result<()> {
+        for (label, generation) in generations {
+            let Some(tracked) = self.tables.get(label) else { continue };
+            let Some(plan) = tracked.plan.clone() else { continue };
+            match generation {
+                Err(error) => self.stop_table(label, &error.to_string()).await?,
+                Ok(generation) => {
+                    let origin = self.pair.origin(&plan, generation);
+                    let doubt = tracked.doubt(&origin);
+                    if tracked.state == TableState::Stopped {
+                        self.pair.ledger.set_stopped(label, None).await?;
+                    }
+                    if let Some(why) = doubt {
+                        self.begin_copy(label, generation, why).await?;
+                    }
+                }
+            }
+        }
+        self.read_ledger().await
+    }
+
+    /// Begins the copy of a table: the first one (no reason), or anew for a reason.
+    async fn begin_copy(&mut self, label: &str, generation: &str, why: Option<String>) -> Result<()> {
+        let Some(plan) = self.tables.get(label).and_then(|t| t.plan.clone()) else { return Ok(()) };
+        let state = if why.is_some() { TableState::Reloading } else { TableState::Copying };
+        if let Some(why) = &why {
+            tracing::warn!(database = %self.pair.database.name, table = label, reason = %why, "copied anew");
+            self.pair.ledger.event(&format!("{label}: copied anew: {why}")).await?;
+        }
+        match copy::begin(&self.pair, &plan, generation, state, why.as_deref()).await {
+            Err(error) if error.policy() == Policy::StopTable => {
+                self.stop_table(label, &error.to_string()).await
+            }
+            other => other,
+        }
+    }
+
+    async fn start_jobs(&mut self) -> Result<()> {
+        let now = Instant::now();
+        let mut replaying =
+            self.tables.values().filter(|t| t.busy && t.state.allows() == Work::Replay).count();
+        let one_shot = matches!(self.goal, Goal::Reach(_));
+        let mut due: Vec<String> = self
+            .tables
+            .iter()
+            .filter(|(label, t)| t.is_free(now) && !self.has_reached(label))
+            .map(|(label, _)| label.clone())
+            .collect();
+        // Whoever waited longest comes first: else tables that are always dirty would take every place.
+        due.sort_by_key(|label| self.tables.get(label).map(|t| t.pass_at));
+        let dirty = self.poll(&due).await?;
+        self.dirty = !dirty.is_empty();
+        for label in due {
+            let Some(tracked) = self.tables.get_mut(&label) else { continue };
+            let retry = tracked.parked > 0 && tracked.retry_at <= now;
+            match tracked.state.allows() {
+                Work::Copy | Work::Reload => self.start_copy(&label).await?,
+                Work::Replay if replaying < REPLAY_JOBS => {
+                    let pass = tracked.pass_at <= now || (one_shot && tracked.parked == 0);
+                    if dirty.contains(&label) || pass {
+                        tracked.pass_at = now + PASS;
+                        self.start_drain(&label);
+                    } else if retry {
+                        self.start_retry(&label);
+                    } else {
+                        continue;
+                    }
+                    replaying += 1;
+                }
+                Work::Replay | Work::Nothing => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Which of the tables have a dirty entry.
+    async fn poll(&self, labels: &[String]) -> Result<Vec<String>> {
+        let watched: Vec<(&String, Watch<'_>)> =
+            labels.iter().filter_map(|l| Some((l, self.tables.get(l)?.watch()?))).collect();
+        if watched.is_empty() {
+            return Ok(Vec::new());
+        }
+        let watches: Vec<Watch<'_>> = watched.iter().map(|(_, w)| *w).collect();
+        let dirty = self.pair.sides.source.poll(&watches).await?;
+        Ok(watched
+            .iter()
+            .zip(dirty)
+            .filter(|(_, dirty)| *dirty)
+            .map(|((label, _), _)| (*label).clone())
+            .collect())
+    }
+
+    async fn start_copy(&mut self, label: &str) -> Result<()> {
+        let Some(entry) = self.pair.ledger.table(label).await? else { return Ok(()) };
+        let Some(tracked) = self.tables.get_mut(label) else { return Ok(()) };
+        let Some(plan) = tracked.plan.clone() else { return Ok(()) };
+        if entry.origin.is_none() {
+            return Ok(());
+        }
+        tracked.busy = true;
+        let copying =
+            copy::table(self.pair.clone(), plan, entry, self.chunk_permits.clone(), self.stop.clone());
+        self.spawn(label, async move { copying.await.map(|_| Done::Copied) });
+        Ok(())
+    }
+
+    fn replay(&mut self, label: &str) -> Option<(Replay, Watermark)> {
+        let tracked = self.tables.get_mut(label)?;
+        let replay =
+            Replay { pair: self.pair.clone(), table: tracked.plan.clone()?, origin: tracked.origin.clone()? };
+        let from = tracked.watermark.clone()?;
+        tracked.busy = true;
+        Some((replay, from))
+    }
+
+    fn start_drain(&mut self, label: &str) {
+        let Some((replay, from)) = self.replay(label) else { return };
+        let stop = self.stop.clone();
+        self.spawn(label, async move { Ok(Done::Drained(replay.drain(from, stop).await?.watermark)) });
+    }
+
+    fn start_retry(&mut self, label: &str) {
+        let Some((replay, _)) = self.replay(label) else { return };
+        self.spawn(label, async move { replay.retry().await.map(|_| Done::Retried) });
+    }
+
+    fn spawn(&mut self, label: &str, job: impl Future<Output = Result<Done>> + Send + 'static) {
+        let label = label.to_string();
+        self.jobs.spawn(async move { (Job::Table(label), job.await) });
+    }
+
+    async fn finish(&mut self, job: Job, done: Result<Done>) -> Result<()> {
+        let label = match job {
+            Job::Table(label) => label,
+            Job::Mend => {
+                self.mending = false;
+                return match done {
+                    Ok(Done::Mended(generations)) => self.adopt(&generations).await,
+                    other => note_failure("capture can't be mended now; tried again", other),
+                };
+            }
+            Job::Purge => {
+                self.purging = false;
+                return note_failure("the change logs can't be purged now; tried again", done);
+            }
+        };
+        let now = Instant::now();
+        let Some(tracked) = self.tables.get_mut(&label) else { return Ok(()) };
+        tracked.busy = false;
+        match done {
+            Ok(Done::Copied) => {
+                self.read_ledger().await?;
+                if self.all_copied() {
+                    self.pair.ledger.set_phase(Phase::Replaying).await?;
+                    self.read_ledger().await?;
+                }
+                Ok(())
+            }
+            Ok(Done::Drained(watermark)) => {
+                tracked.drained(watermark, now);
+                self.define_unique(&label).await?;
+                self.refresh(&label).await
+            }
+            Ok(Done::Retried) => {
+                tracked.retried(now, BACKOFF);
+                self.refresh(&label).await
+            }
+            Ok(Done::Mended(_) | Done::Purged) => Ok(()),
+            Err(error) => self.failed(&label, error).await,
+        }
+    }
+
+    async fn failed(&mut self, label: &str, error: Error) -> Result<()> {
+        metrics::error(error.kind());
+        match error.policy() {
+            Policy::End => Err(error),
+            Policy::StopTable => self.stop_table(label, &error.to_string()).await,
+            Policy::Reload => {
+                let verdicts = self.pair.sides.source.inspect(&self.pair.plan).await?;
+                let generation = verdicts.into_iter().find(|v| v.label == label).and_then(|v| v.generation);
+                if let Some(generation) = generation {
+                    self.begin_copy(label, &generation, Some(error.summary())).await?;
+                }
+                self.read_ledger().await
+            }
+            Policy::Retry => {
+                tracing::warn!(database = %self.pair.database.name, table = label, error = %error.summary(), "tried again");
+                if let Some(tracked) = self.tables.get_mut(label) {
+                    tracked.failed(Instant::now(), BACKOFF);
+                }
+                // Whether our commit was lost or only its answer, the ledger knows.
+                self.read_ledger().await
+            }
+        }
+    }
+
+    async fn stop_table(&mut self, label: &str, reason: &str) -> Result<()> {
+        let news = self.tables.get(label).is_none_or(|t| t.state != TableState::Stopped);
+        if news {
+            tracing::error!(database = %self.pair.database.name, table = label, reason, "table stopped");
+            self.pair.ledger.event(&format!("{label}: stopped: {reason}")).await?;
+        }
+        self.pair.ledger.set_stopped(label, Some(reason)).await?;
+        if let Some(tracked) = self.tables.get_mut(label) {
+            tracked.stopped(Instant::now(), (LOOK_AGAIN, LOOK_AGAIN * 60));
+        }
+        self.read_ledger().await
+    }
+
+    /// Takes over what the ledger says of one table that no job holds.
+    async fn refresh(&mut self, label: &str) -> Result<()> {
+        let Some(entry) = self.pair.ledger.table(label).await? else { return Ok(()) };
+        if let Some(tracked) = self.tables.get_mut(label) {
+            if entry.parked > tracked.parked {
+                tracing::warn!(database = %self.pair.database.name, table = label, rows = entry.parked,
+                    "rows are parked: `highwater status` shows why");
+            }
+            tracked.take(&entry);
+        }
+        self.pair.board.update(|status| status.take_table(&entry));
+        Ok(())
+    }
+
+    /// Makes the unique indexes of a table whose log was drained past its last chunk. One that finds
+    /// a collision is made later, when replay has moved on.
+    async fn define_unique(&mut self, label: &str) -> Result<()> {
+        match copy::define(&self.pair, Stage::Unique, Some(label)).await {
+            Err(error) if error.kind() == Kind::Data => {
+                tracing::warn!(table = label, error = %error.summary(), "a unique index is made later");
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    /// Makes what is left of the definitions, once every table is drained.
+    async fn define_rest(&mut self) -> Result<()> {
+        copy::define(&self.pair, Stage::Unique, None).await?;
+        copy::define(&self.pair, Stage::Rest, None).await
+    }
+}
+
+/// A job that is not about one table failed: it will be started again.
+fn note_failure(what: &str, done: Result<Done>) -> Result<()> {
+    match done {
+        Err(error) if error.policy() == Policy::End => Err(error),
+        Err(error) => {
+            metrics::error(error.kind());
+            tracing::warn!(error = %error.summary(), "{what}");
+            Ok(())
+        }
+        Ok(_) => Ok(()),
+    }
+}

@@ -1,0 +1,141 @@
+//! What the loop knows of one table between two looks at the ledger.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::engine::{Origin, Watch};
+use crate::ledger::TableEntry;
+use crate::model::{Extent, TablePlan, TableState, Watermark};
+
+/// One table of the loop.
+pub(super) struct Tracked {
+    /// `None` when it can't be planned any more: it is stopped then.
+    pub(super) plan: Option<TablePlan>,
+    pub(super) state: TableState,
+    pub(super) origin: Option<Origin>,
+    pub(super) watermark: Option<Watermark>,
+    pub(super) parked: u64,
+    /// Whether a job works on it.
+    pub(super) busy: bool,
+    /// When an idle table's watermark is to be moved on.
+    pub(super) pass_at: Instant,
+    /// When parked rows are to be tried again.
+    pub(super) retry_at: Instant,
+    retries: u32,
+    failures: u32,
+    stops: u32,
+    look_at: Instant,
+    wait_until: Instant,
+}
+
+impl Tracked {
+    pub(super) fn new(entry: &TableEntry, plan: Option<TablePlan>) -> Self {
+        let now = Instant::now();
+        let mut tracked = Tracked {
+            plan,
+            state: entry.state,
+            origin: None,
+            watermark: None,
+            parked: 0,
+            busy: false,
+            pass_at: now,
+            retry_at: now,
+            retries: 0,
+            failures: 0,
+            stops: 0,
+            look_at: now,
+            wait_until: now,
+        };
+        tracked.take(entry);
+        tracked
+    }
+
+    /// Takes over what the ledger says, unless a job is about to change it.
+    pub(super) fn take(&mut self, entry: &TableEntry) {
+        if self.busy {
+            return;
+        }
+        self.state = entry.state;
+        self.origin.clone_from(&entry.origin);
+        self.watermark.clone_from(&entry.watermark);
+        if self.parked == 0 || entry.parked == 0 {
+            self.retries = 0;
+        }
+        self.parked = entry.parked;
+    }
+
+    /// Why the table must be copied under `origin`: `None` it needn't; `Some(None)` for the first
+    /// time; `Some(reason)` anew.
+    pub(super) fn doubt(&self, origin: &Origin) -> Option<Option<String>> {
+        let Some(known) = &self.origin else { return Some(None) };
+        if known.identity.life != origin.identity.life {
+            return Some(Some("the source was failed over or restored: commits may be lost".to_string()));
+        }
+        if known.shape != origin.shape {
+            return Some(Some("its columns or key have changed".to_string()));
+        }
+        if known.generation != origin.generation {
+            return Some(Some("its change log may have missed something".to_string()));
+        }
+        None
+    }
+
+    pub(super) fn watch(&self) -> Option<Watch<'_>> {
+        if self.state != TableState::Replaying {
+            return None;
+        }
+        Some(Watch {
+            table: self.plan.as_ref()?,
+            watermark: self.watermark.as_ref()?,
+            origin: self.origin.as_ref()?,
+        })
+    }
+
+    pub(super) fn is_free(&self, now: Instant) -> bool {
+        !self.busy && self.wait_until <= now
+    }
+
+    pub(super) fn drained(&mut self, watermark: Watermark, now: Instant) {
+        self.watermark = Some(watermark);
+        self.failures = 0;
+        self.wait_until = now;
+    }
+
+    pub(super) fn retried(&mut self, now: Instant, backoff: (Duration, Duration)) {
+        self.retry_at = now + delay(self.retries, backoff);
+        self.retries += 1;
+    }
+
+    pub(super) fn failed(&mut self, now: Instant, backoff: (Duration, Duration)) {
+        self.wait_until = now + delay(self.failures, backoff);
+        self.failures += 1;
+    }
+
+    pub(super) fn stopped(&mut self, now: Instant, backoff: (Duration, Duration)) {
+        self.state = TableState::Stopped;
+        self.look_at = now + delay(self.stops, backoff);
+        self.stops += 1;
+    }
+
+    pub(super) fn may_look_again(&self, now: Instant) -> bool {
+        self.state == TableState::Stopped && !self.busy && self.look_at <= now
+    }
+
+    /// Whether a one-shot command has nothing left to do here: stopped, or drained to the barrier with
+    /// nothing parked or `rounds` retries in vain.
+    pub(super) fn has_reached(&self, barrier: Option<&Extent>, rounds: u32) -> bool {
+        match (self.state, &self.watermark, barrier) {
+            (TableState::Stopped, ..) => true,
+            (TableState::Replaying, Some(watermark), Some(barrier)) => {
+                watermark.reaches(barrier) && (self.parked == 0 || self.retries >= rounds)
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Doubles from the first to the greatest wait.
+fn delay(times: u32, (first, greatest): (Duration, Duration)) -> Duration {
+    first.saturating_mul(2_u32.saturating_pow(times.min(16))).min(greatest)
+}

@@ -1,0 +1,522 @@
+//! The ledger: highwater's own tables on the target.
+//!
+//! Everything that must survive the process stands here, and what belongs to a table's rows is
+//! written in the transaction that writes the rows: see [`guard`] and [`advance`], which every such
+//! transaction calls first and last.
+
+mod act;
+mod entry;
+mod handover;
+
+use std::sync::Arc;
+
+use chrono::{SecondsFormat, Utc};
+use sha2::{Digest, Sha256};
+
+use crate::engine::{Arg, Definition, Identity, Origin, Record, Stamp, Target, Tx};
+use crate::error::{Error, Kind, Result};
+use crate::model::{Bounds, Key, Phase, TablePlan, TableState, Watermark};
+
+pub use act::{Act, Step, advance, forget_parked, guard, parked_hashes, record_parked};
+pub use entry::{Attempt, AttemptState, Chunk, Entry, Event, Parked, TableEntry};
+
+/// The version of the ledger's tables. Another one is refused.
+pub const VERSION: i64 = 1;
+
+/// The portable statements that make the ledger's tables.
+pub fn tables() -> impl Iterator<Item = String> {
+    include_str!("../sql/ledger/tables.sql")
+        .split(';')
+        .map(|statement| {
+            let lines = statement.lines().filter(|line| !line.starts_with("--"));
+            lines.collect::<Vec<_>>().join("\n").trim().to_string()
+        })
+        .filter(|statement| !statement.is_empty())
+}
+
+/// Who does what the ledger records.
+#[derive(Debug, Clone)]
+pub struct Actor {
+    /// The operator's user name.
+    pub name: String,
+    /// The machine.
+    pub host: String,
+    /// The hash of the settings in force.
+    pub settings: String,
+    /// What is being run: `run`, `copy`, `final-sync`.
+    pub command: String,
+}
+
+impl Actor {
+    /// The user of this process on this machine, running `command` under settings with that hash.
+    pub fn here(command: &str, settings: &str) -> Self {
+        let name = ["USER", "LOGNAME"].iter().find_map(|v| std::env::var(v).ok());
+        let host = std::fs::read_to_string("/etc/hostname").ok().map(|h| h.trim().to_string());
+        Actor {
+            name: name.unwrap_or_else(|| "unknown".to_string()),
+            host: host.filter(|h| !h.is_empty()).unwrap_or_else(|| "unknown".to_string()),
+            settings: settings.to_string(),
+            command: command.to_string(),
+        }
+    }
+
+    /// As the holder of a lease is shown.
+    pub fn holder(&self) -> String {
+        format!("{} on {} by {}, process {}", self.command, self.host, self.name, std::process::id())
+    }
+}
+
+/// The ledger of one database.
+#[derive(Clone)]
+pub struct Ledger {
+    target: Arc<dyn Target>,
+    database: String,
+    actor: Actor,
+}
+
+impl Ledger {
+    /// Opens the ledger for writing, making it where it is missing.
+    ///
+    /// # Errors
+    /// [`Kind::Refused`] when another version of highwater made it.
+    pub async fn open(
+        target: Arc<dyn Target>,
+        migration: &str,
+        database: &str,
+        actor: Actor,
+    ) -> Result<Self> {
+        target.make_ledger().await?;
+        let ledger = Ledger { target, database: database.to_string(), actor };
+        let mut tx = ledger.target.begin().await?;
+        if tx.rows("SELECT version FROM {l}ledger", &[]).await?.is_empty() {
+            let args = [VERSION.into(), migration.into(), now().into()];
+            tx.execute("INSERT INTO {l}ledger (version, migration, made_at) VALUES (?1, ?2, ?3)", &args)
+                .await?;
+        }
+        check_version(tx.as_mut()).await?;
+        let name: Arg = database.into();
+        let known = "SELECT epoch FROM {l}epochs WHERE database_name = ?1";
+        if tx.rows(known, std::slice::from_ref(&name)).await?.is_empty() {
+            let epoch = "INSERT INTO {l}epochs (database_name, epoch) VALUES (?1, 0)";
+            tx.execute(epoch, std::slice::from_ref(&name)).await?;
+            let row = "INSERT INTO {l}databases (database_name, phase, attempt, attempt_state) \
+                       VALUES (?1, 'copying', 0, 'invalid')";
+            tx.execute(row, &[name]).await?;
+        }
+        tx.commit().await?;
+        Ok(ledger)
+    }
+
+    /// Opens the ledger for reading; `None` where nothing of this database is there.
+    ///
+    /// # Errors
+    /// [`Kind::Refused`] when another version of highwater made it.
+    pub async fn peek(target: Arc<dyn Target>, database: &str, actor: Actor) -> Result<Option<Self>> {
+        if !target.has_ledger().await? {
+            return Ok(None);
+        }
+        let ledger = Ledger { target, database: database.to_string(), actor };
+        let mut tx = ledger.target.begin().await?;
+        check_version(tx.as_mut()).await?;
+        let known =
+            tx.rows("SELECT epoch FROM {l}epochs WHERE database_name = ?1", &[database.into()]).await?;
+        tx.commit().await?;
+        Ok((!known.is_empty()).then_some(ledger))
+    }
+
+    /// All that the ledger says of the database.
+    ///
+    /// # Errors
+    /// When the target can't be read.
+    pub async fn read(&self) -> Result<Entry> {
+        let mut tx = self.target.begin().await?;
+        let name: [Arg; 1] = [self.database.as_str().into()];
+        let epoch = one(tx.rows("SELECT epoch FROM {l}epochs WHERE database_name = ?1", &name).await?)?;
+        let epoch = integer(&epoch, 0)?;
+        let row = one(tx
+            .rows(
+                "SELECT phase, identity, plan_hash, holder, held_since, request, requested_at, attempt, \
+                 attempt_state FROM {l}databases WHERE database_name = ?1",
+                &name,
+            )
+            .await?)?;
+        let tables = entry::table_entries(tx.as_mut(), &self.database, None).await?;
+        tx.commit().await?;
+        let text = |i: usize| row.get(i).cloned().flatten();
+        Ok(Entry {
+            epoch,
+            phase: text(0).unwrap_or_default().parse()?,
+            identity: text(1).map(|json| from_json(&json)).transpose()?,
+            plan_hash: text(2),
+            holder: text(3).zip(text(4)),
+            request: text(5).zip(integer(&row, 6).ok()),
+            attempt: Attempt {
+                stamp: Stamp { epoch, attempt: integer(&row, 7)? },
+                state: match text(8).as_deref() {
+                    Some("open") => AttemptState::Open,
+                    Some("final") => AttemptState::Final,
+                    _ => AttemptState::Invalid,
+                },
+            },
+            tables,
+        })
+    }
+
+    /// What the ledger says of one table.
+    ///
+    /// # Errors
+    /// When the target can't be read.
+    pub async fn table(&self, label: &str) -> Result<Option<TableEntry>> {
+        let mut tx = self.target.begin().await?;
+        let entries = entry::table_entries(tx.as_mut(), &self.database, Some(label)).await?;
+        tx.commit().await?;
+        Ok(entries.into_iter().next())
+    }
+
+    /// Records an event, in a transaction of its own.
+    ///
+    /// # Errors
+    /// When the target can't be written.
+    pub async fn event(&self, what: &str) -> Result<()> {
+        let mut tx = self.target.begin().await?;
+        self.event_in(tx.as_mut(), what).await?;
+        tx.commit().await
+    }
+
+    async fn event_in(&self, tx: &mut dyn Tx, what: &str) -> Result<()> {
+        let args = [
+            now().into(),
+            self.database.as_str().into(),
+            self.actor.name.as_str().into(),
+            self.actor.host.as_str().into(),
+            env!("CARGO_PKG_VERSION").into(),
+            self.actor.settings.as_str().into(),
+            what.into(),
+        ];
+        tx.execute(
+            "INSERT INTO {l}events (happened_at, database_name, actor, host, version, settings, event) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            &args,
+        )
+        .await?;
+        Ok(())
+    }
+
+    /// The events of the database, oldest first.
+    ///
+    /// # Errors
+    /// When the target can't be read.
+    pub async fn events(&self) -> Result<Vec<Event>> {
+        let rows = self
+            .query(
+                "SELECT happened_at, actor, host, event FROM {l}events WHERE database_name = ?1 \
+                 ORDER BY happened_at",
+                &[self.database.as_str().into()],
+            )
+            .await?;
+        let text = |row: &Record, i: usize| row.get(i).cloned().flatten().unwrap_or_default();
+        Ok(rows
+            .iter()
+            .map(|r| Event { at: text(r, 0), by: format!("{}@{}", text(r, 1), text(r, 2)), what: text(r, 3) })
+            .collect())
+    }
+
+    async fn query(&self, sql: &str, args: &[Arg]) -> Result<Vec<Record>> {
+        let mut tx = self.target.begin().await?;
+        let rows = tx.rows(sql, args).await?;
+        tx.commit().await?;
+        Ok(rows)
+    }
+
+    async fn write(&self, sql: &str, args: &[Arg]) -> Result<u64> {
+        let mut tx = self.target.begin().await?;
+        let touched = tx.execute(sql, args).await?;
+        tx.commit().await?;
+        Ok(touched)
+    }
+
+    /// Records the source this database is copied from, the plan, and its tables (new ones waiting).
+    ///
+    /// # Errors
+    /// When the target can't be written.
+    pub async fn register(&self, identity: &Identity, plan_hash: &str, tables: &[TablePlan]) -> Result<()> {
+        let mut tx = self.target.begin().await?;
+        let args = [self.database.as_str().into(), to_json(identity).into(), plan_hash.into()];
+        tx.execute("UPDATE {l}databases SET identity = ?2, plan_hash = ?3 WHERE database_name = ?1", &args)
+            .await?;
+        for table in tables {
+            let args: [Arg; 4] = [
+                self.database.as_str().into(),
+                table.label().into(),
+                table.target.to_string().into(),
+                now().into(),
+            ];
+            let known = "UPDATE {l}tables SET target = ?3 WHERE database_name = ?1 AND label = ?2";
+            if tx.execute(known, &args[..3]).await? == 0 {
+                tx.execute(
+                    "INSERT INTO {l}tables (database_name, label, target, state, state_before, changed_at) \
+                     VALUES (?1, ?2, ?3, 'waiting', 'waiting', ?4)",
+                    &args,
+                )
+                .await?;
+            }
+        }
+        tx.commit().await
+    }
+
+    /// Forgets a table that the settings exclude now.
+    ///
+    /// # Errors
+    /// When the target can't be written.
+    pub async fn forget(&self, label: &str) -> Result<()> {
+        let mut tx = self.target.begin().await?;
+        for table in ["chunks", "parked", "tables"] {
+            let sql = format!("DELETE FROM {{l}}{table} WHERE database_name = ?1 AND label = ?2");
+            tx.execute(&sql, &[self.database.as_str().into(), label.into()]).await?;
+        }
+        self.event_in(tx.as_mut(), &format!("{label}: excluded by the settings, forgotten")).await?;
+        tx.commit().await
+    }
+
+    /// Begins the copy of a table (`state` is [`TableState::Copying`] or [`TableState::Reloading`]),
+    /// anew: its chunks, and the watermark from which it will be replayed.
+    ///
+    /// The watermark was taken before any chunk is read. Should we die before this commits, nothing
+    /// happened; after it, the chunks stand here and are gone on with.
+    ///
+    /// # Errors
+    /// When the target can't be written.
+    pub async fn begin_copy(
+        &self,
+        label: &str,
+        state: TableState,
+        reason: Option<&str>,
+        start: &Watermark,
+        origin: &Origin,
+        chunks: &[Bounds],
+    ) -> Result<()> {
+        let mut tx = self.target.begin().await?;
+        let table: [Arg; 2] = [self.database.as_str().into(), label.into()];
+        let args = [
+            table[0].clone(),
+            table[1].clone(),
+            state.name().into(),
+            Arg::Text(reason.map(str::to_string)),
+            start.to_text().into(),
+            to_json(origin).into(),
+            now().into(),
+        ];
+        tx.execute(
+            "UPDATE {l}tables SET state = ?3, state_before = ?3, reason = ?4, watermark = ?5, origin = ?6, \
+             changed_at = ?7 WHERE database_name = ?1 AND label = ?2",
+            &args,
+        )
+        .await?;
+        for old in ["chunks", "parked"] {
+            let sql = format!("DELETE FROM {{l}}{old} WHERE database_name = ?1 AND label = ?2");
+            tx.execute(&sql, &table).await?;
+        }
+        for (number, bounds) in (0_i64..).zip(chunks) {
+            let args = [table[0].clone(), table[1].clone(), number.into(), to_json(bounds).into()];
+            tx.execute(
+                "INSERT INTO {l}chunks (database_name, label, chunk, bounds, state, row_count, byte_count) \
+                 VALUES (?1, ?2, ?3, ?4, 'waiting', 0, 0)",
+                &args,
+            )
+            .await?;
+        }
+        tx.commit().await
+    }
+
+    /// The chunks of a table that are not done.
+    ///
+    /// # Errors
+    /// When the target can't be read.
+    pub async fn waiting_chunks(&self, label: &str) -> Result<Vec<Chunk>> {
+        let rows = self
+            .query(
+                "SELECT chunk, bounds FROM {l}chunks WHERE database_name = ?1 AND label = ?2 \
+                 AND state = 'waiting' ORDER BY chunk",
+                &[self.database.as_str().into(), label.into()],
+            )
+            .await?;
+        rows.iter()
+            .map(|row| Ok(Chunk { number: integer(row, 0)?, bounds: from_json(text(row, 1)?)? }))
+            .collect()
+    }
+
+    /// Moves a table whose chunks are all done to replay.
+    ///
+    /// # Errors
+    /// [`Kind::Superseded`] when a chunk is not done.
+    pub async fn end_copy(&self, label: &str) -> Result<()> {
+        let args = [self.database.as_str().into(), label.into(), now().into()];
+        let moved = self
+            .write(
+                "UPDATE {l}tables SET state = 'replaying', state_before = 'replaying', reason = NULL, \
+                 changed_at = ?3 WHERE database_name = ?1 AND label = ?2 AND NOT EXISTS (SELECT 1 FROM \
+                 {l}chunks c WHERE c.database_name = ?1 AND c.label = ?2 AND c.state = 'waiting')",
+                &args,
+            )
+            .await?;
+        if moved == 1 { Ok(()) } else { Err(superseded(label, "its chunks are not all done")) }
+    }
+
+    /// Stops a table, with the reason, or lets a stopped one go on where it stood.
+    ///
+    /// # Errors
+    /// When the target can't be written.
+    pub async fn set_stopped(&self, label: &str, reason: Option<&str>) -> Result<()> {
+        let sql = match reason {
+            Some(_) => {
+                "UPDATE {l}tables SET state = 'stopped', reason = ?3, changed_at = ?4 \
+                 WHERE database_name = ?1 AND label = ?2"
+            }
+            None => {
+                "UPDATE {l}tables SET state = state_before, reason = ?3, changed_at = ?4 \
+                 WHERE database_name = ?1 AND label = ?2"
+            }
+        };
+        let reason = Arg::Text(reason.map(str::to_string));
+        self.write(sql, &[self.database.as_str().into(), label.into(), reason, now().into()]).await?;
+        Ok(())
+    }
+
+    /// Some parked keys of a table, oldest first.
+    ///
+    /// # Errors
+    /// When the target can't be read.
+    pub async fn parked(&self, label: &str, most: i64) -> Result<Vec<Parked>> {
+        let rows = self
+            .query(
+                "SELECT key_json, reason, since FROM {l}parked WHERE database_name = ?1 AND label = ?2 \
+                 ORDER BY since, key_hash LIMIT ?3",
+                &[self.database.as_str().into(), label.into(), most.into()],
+            )
+            .await?;
+        rows.iter()
+            .map(|r| {
+                Ok(Parked {
+                    key: from_json(text(r, 0)?)?,
+                    reason: text(r, 1)?.into(),
+                    since: text(r, 2)?.into(),
+                })
+            })
+            .collect()
+    }
+
+    /// Sets the phase, with an event.
+    ///
+    /// # Errors
+    /// When the target can't be written.
+    pub async fn set_phase(&self, phase: Phase) -> Result<()> {
+        let mut tx = self.target.begin().await?;
+        let args = [self.database.as_str().into(), phase.name().into()];
+        let sql = "UPDATE {l}databases SET phase = ?2 WHERE database_name = ?1 AND phase <> ?2";
+        if tx.execute(sql, &args).await? == 1 {
+            self.event_in(tx.as_mut(), &format!("phase: {phase}")).await?;
+        }
+        tx.commit().await
+    }
+
+    /// Keeps definitions that are to be made later.
+    ///
+    /// # Errors
+    /// When the target can't be written.
+    pub async fn keep_definitions(&self, definitions: &[Definition]) -> Result<()> {
+        let mut tx = self.target.begin().await?;
+        let name: Arg = self.database.as_str().into();
+        let old = "DELETE FROM {l}definitions WHERE database_name = ?1";
+        tx.execute(old, std::slice::from_ref(&name)).await?;
+        for (ordinal, definition) in (0_i64..).zip(definitions) {
+            tx.execute(
+                "INSERT INTO {l}definitions (database_name, ordinal, definition, done) VALUES (?1, ?2, ?3, 0)",
+                &[name.clone(), ordinal.into(), to_json(definition).into()],
+            )
+            .await?;
+        }
+        tx.commit().await
+    }
+
+    /// The definitions that are still to be made, with their numbers, in order.
+    ///
+    /// # Errors
+    /// When the target can't be read.
+    pub async fn open_definitions(&self) -> Result<Vec<(i64, Definition)>> {
+        let rows = self
+            .query(
+                "SELECT ordinal, definition FROM {l}definitions WHERE database_name = ?1 AND done = 0 \
+                 ORDER BY ordinal",
+                &[self.database.as_str().into()],
+            )
+            .await?;
+        rows.iter().map(|r| Ok((integer(r, 0)?, from_json(text(r, 1)?)?))).collect()
+    }
+
+    /// Marks a definition as made. Dying before this makes it again, which is harmless.
+    ///
+    /// # Errors
+    /// When the target can't be written.
+    pub async fn definition_made(&self, ordinal: i64) -> Result<()> {
+        let sql = "UPDATE {l}definitions SET done = 1 WHERE database_name = ?1 AND ordinal = ?2";
+        self.write(sql, &[self.database.as_str().into(), ordinal.into()]).await?;
+        Ok(())
+    }
+
+    /// The database this ledger is about.
+    pub fn database(&self) -> &str {
+        &self.database
+    }
+}
+
+async fn check_version(tx: &mut dyn Tx) -> Result<()> {
+    let rows = tx.rows("SELECT version FROM {l}ledger", &[]).await?;
+    let Some(row) = rows.first() else { return Ok(()) };
+    match integer(row, 0)? {
+        VERSION => Ok(()),
+        other => Err(Error::refused(format!(
+            "the ledger on the target has version {other}; this highwater works with version {VERSION}"
+        ))
+        .remedy("use the highwater that made it, or remove it with that one's `clean`")),
+    }
+}
+
+fn superseded(what: &str, why: &str) -> Error {
+    Error::new(Kind::Superseded, format!("{what}: {why}; it is read again"))
+}
+
+fn key_hash(key: &Key) -> String {
+    hex::encode(Sha256::digest(to_json(key).as_bytes()))
+}
+
+fn now() -> String {
+    Utc::now().to_rfc3339_opts(SecondsFormat::Micros, true)
+}
+
+fn one(rows: Vec<Record>) -> Result<Record> {
+    rows.into_iter().next().ok_or_else(|| {
+        Error::new(Kind::Superseded, "the ledger on the target has lost a row that was there")
+            .remedy("was the target restored, or cleaned by somebody else?")
+    })
+}
+
+fn text(row: &Record, i: usize) -> Result<&str> {
+    row.get(i)
+        .and_then(Option::as_deref)
+        .ok_or_else(|| Error::failed("the ledger on the target holds a NULL where it must not"))
+}
+
+fn integer(row: &Record, i: usize) -> Result<i64> {
+    let text = text(row, i)?;
+    text.parse().map_err(|e| Error::failed(format!("`{text}` in the ledger is not a number")).because(e))
+}
+
+fn to_json<T: serde::Serialize>(value: &T) -> String {
+    // Only maps with keys that are no text can fail, and none of ours are.
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+fn from_json<T: serde::de::DeserializeOwned>(text: &str) -> Result<T> {
+    serde_json::from_str(text)
+        .map_err(|e| Error::failed(format!("`{text}` in the ledger can't be read")).because(e))
+}

@@ -1,0 +1,173 @@
+//! What every transaction that writes rows does first and last.
+
+use std::collections::HashSet;
+
+use super::{from_json, integer, key_hash, now, one, superseded, text, to_json};
+use crate::engine::{Arg, Origin, Tx};
+use crate::error::Result;
+use crate::model::{Extent, Key, TablePlan, TableState, Watermark};
+
+/// What a target transaction is about to do to one table.
+#[derive(Debug, Clone, Copy)]
+pub struct Act<'a> {
+    /// The database.
+    pub database: &'a str,
+    /// The epoch that was read with the states.
+    pub epoch: i64,
+    /// The table.
+    pub table: &'a TablePlan,
+    /// The log that the states were found by.
+    pub origin: &'a Origin,
+    /// The extent at which the states were read.
+    pub read_at: &'a Extent,
+    /// The step.
+    pub step: Step<'a>,
+}
+
+/// A step of making keys equal to the source.
+#[derive(Debug, Clone, Copy)]
+pub enum Step<'a> {
+    /// One chunk of a copy.
+    Chunk(i64),
+    /// The next batch: the watermark moves on.
+    Batch {
+        /// From where.
+        from: &'a Watermark,
+        /// To where.
+        to: &'a Watermark,
+    },
+    /// Keys that were passed before: parked ones, or the end of a reload. The watermark stays.
+    Again,
+}
+
+/// Refuses the act unless it is still right: the epoch is the one read with the states, and the
+/// states are newer than what was applied. Holds both until the transaction ends.
+///
+/// The epoch is locked, not just read: a promotion between the check and our commit would let us
+/// overwrite what the promoted side's users write. The table's row is locked, because a retry or a
+/// chunk read before a batch and committed after it would bring old values back.
+///
+/// # Errors
+/// [`Kind::Superseded`] when it must be read again.
+pub async fn guard(tx: &mut dyn Tx, act: &Act<'_>) -> Result<()> {
+    let label = act.table.label();
+    let epoch = "SELECT epoch FROM {l}epochs WHERE database_name = ?1{for share}";
+    let epoch = one(tx.rows(epoch, &[act.database.into()]).await?)?;
+    if integer(&epoch, 0)? != act.epoch {
+        return Err(superseded(&label, "the epoch has changed"));
+    }
+    let lock = if matches!(act.step, Step::Chunk(_)) { "{for share}" } else { "{for update}" };
+    let sql = format!(
+        "SELECT state, watermark, origin FROM {{l}}tables WHERE database_name = ?1 AND label = ?2{lock}"
+    );
+    let row = one(tx.rows(&sql, &[act.database.into(), label.as_str().into()]).await?)?;
+    let state: TableState = text(&row, 0)?.parse()?;
+    let copying = matches!(state, TableState::Copying | TableState::Reloading);
+    let fits = match act.step {
+        Step::Chunk(_) => copying,
+        Step::Batch { .. } => state == TableState::Replaying,
+        Step::Again => copying || state == TableState::Replaying,
+    };
+    if !fits {
+        return Err(superseded(&label, &format!("it is {state}")));
+    }
+    let watermark = Watermark::from_text(text(&row, 1)?)?;
+    if let Step::Batch { from, .. } = act.step
+        && watermark != *from
+    {
+        return Err(superseded(&label, "its watermark has moved"));
+    }
+    if !act.read_at.covers(&watermark) {
+        return Err(superseded(&label, "its rows were read before what is applied already"));
+    }
+    let origin: Origin = from_json(text(&row, 2)?)?;
+    if origin != *act.origin {
+        return Err(superseded(&label, "its change log has been replaced"));
+    }
+    Ok(())
+}
+
+/// The hashes of the table's parked keys, as this transaction sees them.
+///
+/// # Errors
+/// When the target can't be read.
+pub async fn parked_hashes(tx: &mut dyn Tx, act: &Act<'_>) -> Result<HashSet<String>> {
+    let sql = "SELECT key_hash FROM {l}parked WHERE database_name = ?1 AND label = ?2";
+    let rows = tx.rows(sql, &[act.database.into(), act.table.label().into()]).await?;
+    rows.iter().map(|r| Ok(text(r, 0)?.to_string())).collect()
+}
+
+/// Forgets those of the parked hashes that are among the keys that were made equal, and parks the
+/// keys that were refused.
+///
+/// # Errors
+/// When the target can't be written.
+pub async fn record_parked(
+    tx: &mut dyn Tx,
+    act: &Act<'_>,
+    parked: &HashSet<String>,
+    keys: &[Key],
+    refused: &[(Key, String)],
+) -> Result<()> {
+    let table: [Arg; 2] = [act.database.into(), act.table.label().into()];
+    let refused_hashes: HashSet<String> = refused.iter().map(|(key, _)| key_hash(key)).collect();
+    for hash in keys.iter().map(key_hash).filter(|h| parked.contains(h) && !refused_hashes.contains(h)) {
+        let args = [table[0].clone(), table[1].clone(), hash.into()];
+        let sql = "DELETE FROM {l}parked WHERE database_name = ?1 AND label = ?2 AND key_hash = ?3";
+        tx.execute(sql, &args).await?;
+    }
+    for (key, reason) in refused {
+        park(tx, &table, key, reason).await?;
+    }
+    Ok(())
+}
+
+/// Moves the watermark, or closes the chunk, as the last write of the transaction.
+///
+/// # Errors
+/// [`Kind::Superseded`] when the chunk was done by somebody else.
+pub async fn advance(tx: &mut dyn Tx, act: &Act<'_>, rows: u64, bytes: u64) -> Result<()> {
+    let label = act.table.label();
+    let table: [Arg; 2] = [act.database.into(), label.as_str().into()];
+    let number = |n: u64| Arg::Integer(i64::try_from(n).unwrap_or(i64::MAX));
+    match act.step {
+        Step::Chunk(chunk) => {
+            let args = [table[0].clone(), table[1].clone(), chunk.into(), number(rows), number(bytes)];
+            let sql = "UPDATE {l}chunks SET state = 'done', row_count = ?4, byte_count = ?5 \
+                       WHERE database_name = ?1 AND label = ?2 AND chunk = ?3 AND state = 'waiting'";
+            if tx.execute(sql, &args).await? != 1 {
+                return Err(superseded(&label, "the chunk was copied by another process"));
+            }
+        }
+        Step::Batch { to, .. } => {
+            let args = [table[0].clone(), table[1].clone(), to.to_text().into()];
+            let sql = "UPDATE {l}tables SET watermark = ?3 WHERE database_name = ?1 AND label = ?2";
+            tx.execute(sql, &args).await?;
+        }
+        Step::Again => {}
+    }
+    Ok(())
+}
+
+/// Forgets parked keys of a table that was made equal as a whole.
+///
+/// # Errors
+/// When the target can't be written.
+pub async fn forget_parked(tx: &mut dyn Tx, act: &Act<'_>) -> Result<()> {
+    let sql = "DELETE FROM {l}parked WHERE database_name = ?1 AND label = ?2";
+    tx.execute(sql, &[act.database.into(), act.table.label().into()]).await?;
+    Ok(())
+}
+
+async fn park(tx: &mut dyn Tx, table: &[Arg; 2], key: &Key, reason: &str) -> Result<()> {
+    let args = [table[0].clone(), table[1].clone(), key_hash(key).into(), reason.into()];
+    let known = "UPDATE {l}parked SET reason = ?4 WHERE database_name = ?1 AND label = ?2 AND key_hash = ?3";
+    if tx.execute(known, &args).await? == 0 {
+        let [database, label, hash, reason] = args;
+        let args = [database, label, hash, to_json(key).into(), reason, now().into()];
+        let sql = "INSERT INTO {l}parked (database_name, label, key_hash, key_json, reason, since) \
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+        tx.execute(sql, &args).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,151 @@
+//! What the ledger says.
+
+use super::{from_json, integer, text};
+use crate::engine::{Arg, Identity, Origin, Stamp, Tx};
+use crate::error::Result;
+use crate::model::{Bounds, Key, Phase, TableState, Watermark};
+
+/// What the ledger says of a database.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// The leg.
+    pub epoch: i64,
+    /// Where it stands.
+    pub phase: Phase,
+    /// The source it began with; `None` before the first copy.
+    pub identity: Option<Identity>,
+    /// The plan last carried out.
+    pub plan_hash: Option<String>,
+    /// Who took the lease last, and when.
+    pub holder: Option<(String, String)>,
+    /// Who asks for the lease, and since when (seconds since 1970).
+    pub request: Option<(String, i64)>,
+    /// The last cutover attempt, and whether it was invalidated.
+    pub attempt: Attempt,
+    /// Its tables.
+    pub tables: Vec<TableEntry>,
+}
+
+/// A cutover attempt as the target knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attempt {
+    /// Its number; attempt 0 if there was none.
+    pub stamp: Stamp,
+    /// How it stands.
+    pub state: AttemptState,
+}
+
+/// How a cutover attempt stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AttemptState {
+    /// Under way; the fence may be up.
+    Open,
+    /// It ended with the target equal to the fenced source.
+    Final,
+    /// It may never be used again; the fence may be lifted.
+    Invalid,
+}
+
+impl AttemptState {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            AttemptState::Open => "open",
+            AttemptState::Final => "final",
+            AttemptState::Invalid => "invalid",
+        }
+    }
+}
+
+/// What the ledger says of a table.
+#[derive(Debug, Clone)]
+pub struct TableEntry {
+    /// The table's label.
+    pub label: String,
+    /// Where it stands.
+    pub state: TableState,
+    /// Why, where that needs saying.
+    pub reason: Option<String>,
+    /// What is applied; `None` before its copy began.
+    pub watermark: Option<Watermark>,
+    /// The log that the watermark refers to.
+    pub origin: Option<Origin>,
+    /// Its chunks, done and all.
+    pub chunks: (u64, u64),
+    /// Rows copied by the chunks that are done.
+    pub rows_copied: u64,
+    /// Bytes copied by them.
+    pub bytes_copied: u64,
+    /// Keys parked.
+    pub parked: u64,
+}
+
+/// A chunk that waits.
+#[derive(Debug, Clone)]
+pub struct Chunk {
+    /// Its number.
+    pub number: i64,
+    /// Its keys.
+    pub bounds: Bounds,
+}
+
+/// A parked key.
+#[derive(Debug, Clone)]
+pub struct Parked {
+    /// The key.
+    pub key: Key,
+    /// Why the target refused its row.
+    pub reason: String,
+    /// Since when.
+    pub since: String,
+}
+
+/// An event.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Event {
+    /// When.
+    pub at: String,
+    /// By whom, where.
+    pub by: String,
+    /// What.
+    pub what: String,
+}
+
+/// The tables of a database, or just the one with that label.
+pub(super) async fn table_entries(
+    tx: &mut dyn Tx,
+    database: &str,
+    label: Option<&str>,
+) -> Result<Vec<TableEntry>> {
+    let args: [Arg; 2] = [database.into(), label.map(str::to_string).into()];
+    let rows = tx
+        .rows(
+            "SELECT t.label, t.state, t.reason, t.watermark, t.origin, \
+             (SELECT count(*) FROM {l}chunks c WHERE c.database_name = ?1 AND c.label = t.label \
+              AND c.state = 'done'), \
+             (SELECT count(*) FROM {l}chunks c WHERE c.database_name = ?1 AND c.label = t.label), \
+             (SELECT CAST(coalesce(sum(c.row_count), 0) AS BIGINT) FROM {l}chunks c \
+              WHERE c.database_name = ?1 AND c.label = t.label), \
+             (SELECT CAST(coalesce(sum(c.byte_count), 0) AS BIGINT) FROM {l}chunks c \
+              WHERE c.database_name = ?1 AND c.label = t.label), \
+             (SELECT count(*) FROM {l}parked p WHERE p.database_name = ?1 AND p.label = t.label) \
+             FROM {l}tables t WHERE t.database_name = ?1 AND t.label = coalesce(?2, t.label) ORDER BY t.label",
+            &args,
+        )
+        .await?;
+    rows.iter()
+        .map(|r| {
+            let count = |i| integer(r, i).map(i64::unsigned_abs);
+            Ok(TableEntry {
+                label: text(r, 0)?.to_string(),
+                state: text(r, 1)?.parse()?,
+                reason: r.get(2).cloned().flatten(),
+                watermark: r.get(3).and_then(Option::as_deref).map(Watermark::from_text).transpose()?,
+                origin: r.get(4).and_then(Option::as_deref).map(from_json).transpose()?,
+                chunks: (count(5)?, count(6)?),
+                rows_copied: count(7)?,
+                bytes_copied: count(8)?,
+                parked: count(9)?,
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,104 @@
+use super::*;
+use crate::model::{Column, Generation, UniqueIndex};
+use crate::settings::Endpoint;
+
+fn column(name: &str, not_null: bool) -> Column {
+    Column {
+        name: name.into(),
+        type_name: "integer".into(),
+        not_null,
+        has_default: false,
+        generation: Generation::Plain,
+    }
+}
+
+fn table(name: &str, columns: &[&str]) -> Table {
+    Table {
+        name: TableName::new("public", name),
+        id: String::new(),
+        kind: TableKind::Ordinary,
+        columns: columns.iter().map(|c| column(c, *c == "id")).collect(),
+        primary_key: columns.iter().filter(|c| **c == "id").map(ToString::to_string).collect(),
+        unique: Vec::new(),
+        foreign_keys: Vec::new(),
+        parts: Vec::new(),
+        heirs: Vec::new(),
+        triggers: Vec::new(),
+        row_security: false,
+        rows: 1,
+        bytes: 1,
+    }
+}
+
+fn plan(source: Vec<Table>, target: Vec<Table>, mode: SchemaMode) -> Plan {
+    let database = DatabaseSettings {
+        name: "main".into(),
+        source: Endpoint::from_url("postgres://prod/a").unwrap(),
+        target: Endpoint::from_url("postgres://staging/a").unwrap(),
+        include: vec![crate::settings::Glob::any()],
+        exclude: Vec::new(),
+        tables: Vec::new(),
+    };
+    let schema = |tables| Schema { tables, sequences: Vec::new() };
+    make(&database, mode, &schema(source), &schema(target), &HashSet::new())
+}
+
+fn texts(findings: &[Finding]) -> String {
+    findings.iter().map(|f| f.what.as_str()).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn what_matches_needs_nothing() {
+    let same =
+        plan(vec![table("a", &["id", "x"])], vec![table("A", &["ID", "x", "more"])], SchemaMode::Expect);
+    assert_eq!(
+        texts(&same.blockers),
+        "the target has no unique index on (ID), by which rows are found again"
+    );
+    let mut target = table("A", &["ID", "x", "more"]);
+    target.unique.push(UniqueIndex { name: "u".into(), columns: vec!["ID".into()] });
+    let same = plan(vec![table("a", &["id", "x"])], vec![target], SchemaMode::Expect);
+    assert!(same.blockers.is_empty(), "{:?}", same.blockers);
+    assert_eq!(same.tables[0].form, Form::CopyBinary);
+    assert_eq!(same.tables[0].key_columns().next().unwrap().target, "ID");
+}
+
+#[test]
+fn all_blockers_are_told_at_once() {
+    let mut needy = table("b", &["id"]);
+    needy.columns.push(column("must", true));
+    let source = vec![table("a", &["id", "gone"]), table("b", &["id"]), table("c", &["id"])];
+    let found = plan(source, vec![table("a", &["id"]), needy], SchemaMode::Expect);
+    assert_eq!(
+        texts(&found.blockers),
+        "column gone has no place in a\nb.must is NOT NULL, has no default and gets no value\n\
+         the target has no such table"
+    );
+}
+
+#[test]
+fn ambiguous_names_are_never_guessed() {
+    let found = plan(
+        vec![table("a", &["id"])],
+        vec![table("A", &["id"]), Table { name: TableName::new("PUBLIC", "a"), ..table("a", &["id"]) }],
+        SchemaMode::Expect,
+    );
+    assert!(texts(&found.blockers).contains("more than one target table"), "{:?}", found.blockers);
+}
+
+#[test]
+fn a_missing_table_is_made_when_asked_for() {
+    let made = plan(vec![table("a", &["id"])], vec![], SchemaMode::Create);
+    assert!(made.blockers.is_empty() && made.tables[0].create);
+}
+
+#[test]
+fn the_hash_is_about_decisions_not_sizes() {
+    let one = plan(vec![table("a", &["id"])], vec![table("a", &["id"])], SchemaMode::Expect);
+    let mut grown = table("a", &["id"]);
+    grown.rows = 1_000;
+    let two = plan(vec![grown], vec![table("a", &["id"])], SchemaMode::Expect);
+    assert_eq!(one.hash, two.hash);
+    let other = plan(vec![table("a", &["id", "x"])], vec![table("a", &["id", "x"])], SchemaMode::Expect);
+    assert_ne!(one.hash, other.hash);
+}

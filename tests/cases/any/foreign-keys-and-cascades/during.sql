@@ -1,0 +1,5 @@
+DELETE FROM member WHERE org IN (2, 3);
+DELETE FROM org WHERE id = 3;
+DELETE FROM org WHERE id = 2;
+INSERT INTO org VALUES (5, 4, 'd');
+INSERT INTO member VALUES (5, 1);

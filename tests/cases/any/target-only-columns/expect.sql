@@ -1,0 +1,1 @@
+SELECT count(*) = 3 FROM users WHERE tenant = 7 AND extra IS NULL

@@ -1,0 +1,6 @@
+INSERT INTO a (v) VALUES (7);
+UPDATE a SET v = 70 WHERE v = 1;
+INSERT INTO b (v) VALUES ('z');
+INSERT INTO c (v) VALUES ('z');
+INSERT INTO d (v) VALUES ('z');
+DELETE FROM d WHERE id = -10;

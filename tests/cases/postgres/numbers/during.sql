@@ -1,0 +1,4 @@
+UPDATE n SET g = 0.1 + 0.2, d = d + 1 WHERE id IN (1, 3);
+UPDATE n SET d = 1.0 WHERE id = 9223372036854775807;
+DELETE FROM n WHERE id = 2;
+INSERT INTO n (id, d) VALUES (10, 'NaN');

@@ -1,0 +1,11 @@
+UPDATE p SET v = 'root' WHERE id < 10;
+UPDATE p_eu_1 SET v = 'leaf' WHERE id < 20;
+UPDATE p SET region = 'us' WHERE id = 3;
+INSERT INTO p_eu_2 VALUES (199, 'eu', 'direct');
+DELETE FROM p_rest WHERE id < 50;
+TRUNCATE p_us;
+CREATE TABLE p_new (LIKE p INCLUDING ALL);
+INSERT INTO p_new VALUES (1000, 'africa', 'attached');
+DELETE FROM p WHERE region = 'africa';
+ALTER TABLE p ATTACH PARTITION p_new FOR VALUES IN ('africa');
+INSERT INTO p VALUES (1001, 'africa', 'after');

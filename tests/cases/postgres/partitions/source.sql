@@ -1,0 +1,7 @@
+CREATE TABLE p (id integer, region text, v text, PRIMARY KEY (id, region)) PARTITION BY LIST (region);
+CREATE TABLE p_eu PARTITION OF p FOR VALUES IN ('eu') PARTITION BY RANGE (id);
+CREATE TABLE p_eu_1 PARTITION OF p_eu FOR VALUES FROM (0) TO (100);
+CREATE TABLE p_eu_2 PARTITION OF p_eu FOR VALUES FROM (100) TO (200);
+CREATE TABLE p_us PARTITION OF p FOR VALUES IN ('us');
+CREATE TABLE p_rest PARTITION OF p DEFAULT;
+INSERT INTO p SELECT n, (ARRAY['eu','us','asia'])[n % 3 + 1], 'v' || n FROM generate_series(1, 150) n;

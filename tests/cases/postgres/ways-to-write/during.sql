@@ -1,0 +1,8 @@
+INSERT INTO t VALUES (1, 'upserted', 1), (100, 'inserted', 100) ON CONFLICT (id) DO UPDATE SET v = excluded.v;
+WITH gone AS (DELETE FROM t WHERE id BETWEEN 5 AND 9 RETURNING id, v) INSERT INTO archive SELECT * FROM gone;
+MERGE INTO t USING (VALUES (10, 'merged'), (200, 'made'), (11, NULL)) s (id, v) ON t.id = s.id
+    WHEN MATCHED AND s.v IS NULL THEN DELETE WHEN MATCHED THEN UPDATE SET v = s.v
+    WHEN NOT MATCHED THEN INSERT VALUES (s.id, s.v, s.id);
+BEGIN; UPDATE t SET v = 'no'; ROLLBACK;
+BEGIN; SAVEPOINT a; UPDATE t SET v = 'undone' WHERE id = 20; ROLLBACK TO a; UPDATE t SET v = 'kept' WHERE id = 21; COMMIT;
+UPDATE t SET id = id + 1000 WHERE id BETWEEN 30 AND 35;

@@ -1,0 +1,3 @@
+UPDATE t SET v = E'\\N\n' WHERE id = 1;
+INSERT INTO t VALUES (4, -1, '', '0001-01-01 BC', 2);
+DELETE FROM t WHERE id = 3;

@@ -1,0 +1,12 @@
+CREATE TABLE w (a TEXT, b INTEGER, v, PRIMARY KEY (a, b)) WITHOUT ROWID;
+CREATE TABLE auto (id INTEGER PRIMARY KEY AUTOINCREMENT, v TEXT);
+CREATE TABLE nocase (k TEXT PRIMARY KEY COLLATE NOCASE NOT NULL, v TEXT);
+CREATE TABLE strict_one (id INT PRIMARY KEY NOT NULL, a ANY, r REAL) STRICT;
+CREATE TABLE nullable_key (k TEXT PRIMARY KEY, v TEXT);
+CREATE TABLE computed (id INTEGER PRIMARY KEY, a INTEGER, b INTEGER AS (a * 2) STORED, c INTEGER AS (a + 1));
+INSERT INTO w VALUES ('x', 1, 'v'), ('x', 2, NULL), ('', 0, x'00');
+INSERT INTO auto (v) VALUES ('a'), ('b'), ('c');
+INSERT INTO nocase VALUES ('Key', 'v'), ('other', 'v');
+INSERT INTO strict_one VALUES (1, '007', 1), (2, 7, 2.5), (3, x'07', NULL);
+INSERT INTO nullable_key VALUES (NULL, 'a'), (NULL, 'a'), ('k', 'b');
+INSERT INTO computed (id, a) VALUES (1, 10), (2, NULL);

@@ -1,0 +1,5 @@
+REPLACE INTO t VALUES (10, 1, 'b', 'ate 1 and 2');
+UPDATE OR REPLACE t SET v = 'only3' WHERE id = 4;
+UPDATE OR REPLACE t SET id = 6 WHERE id = 5;
+INSERT INTO t VALUES (20, 20, 'new', NULL) ON CONFLICT (b) DO UPDATE SET v = 'up';
+INSERT OR IGNORE INTO t VALUES (21, 20, 'ignored', NULL);

@@ -1,0 +1,5 @@
+CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT);
+CREATE TABLE seen (id INTEGER PRIMARY KEY, what TEXT);
+CREATE TRIGGER note AFTER INSERT ON t BEGIN INSERT INTO seen (what) VALUES ('inserted ' || new.id); END;
+CREATE TRIGGER note_update AFTER UPDATE ON t BEGIN INSERT INTO seen (what) VALUES ('updated ' || new.id); END;
+INSERT INTO t VALUES (1, 'a'), (2, 'b');

@@ -1,0 +1,133 @@
+//! The end of the window: drained, final, and everything that must not pass for either.
+
+use super::{CHANGES, shop};
+use crate::support::Engine;
+use crate::support::compare::assert_same;
+
+contract!(
+    drains_and_says_so,
+    a_daemon_hands_over_and_takes_back,
+    final_with_a_fence_that_stays,
+    final_stays_final_when_the_application_writes_the_target,
+    a_table_that_came_later_is_not_forgotten,
+    a_lifted_fence_lets_writers_pass,
+    not_final_means_no_fence,
+    killed_with_the_fence_up,
+    not_copied_is_not_converged,
+);
+
+async fn drains_and_says_so(engine: Engine) {
+    let (pair, highwater) = shop(engine).await;
+    highwater.run(&["copy"]).await.ok();
+    pair.source.execute(CHANGES).await;
+    let report = highwater.run(&["final-sync", "--json"]).await.ok().json();
+    assert_eq!(report["verdict"], "drained", "{report}");
+    assert_eq!(report["converged"], true, "{report}");
+    assert_same(&pair).await;
+    highwater.run(&["final-sync"]).await.ok().says("drained");
+}
+
+async fn a_daemon_hands_over_and_takes_back(engine: Engine) {
+    let (pair, highwater) = shop(engine).await;
+    let daemon = highwater.spawn(&["run"]);
+    daemon.wait_until_in_sync().await;
+    pair.source.execute(CHANGES).await;
+    highwater.run(&["final-sync"]).await.ok();
+    assert_same(&pair).await;
+    pair.source.execute("UPDATE parents SET note = 'later'").await;
+    daemon.wait_until_in_sync().await;
+    assert_eq!(daemon.terminate().await, Some(0));
+    highwater.run(&["final-sync"]).await.ok();
+    assert_same(&pair).await;
+}
+
+async fn final_with_a_fence_that_stays(engine: Engine) {
+    let (pair, highwater) = shop(engine).await;
+    highwater.run(&["copy"]).await.ok();
+    pair.source.execute(CHANGES).await;
+    highwater.run(&["final-sync", "--fence"]).await.ok().says("final");
+    assert_same(&pair).await;
+    assert!(write_is_refused(&pair.source).await);
+    highwater.run(&["final-sync", "--fence"]).await.ok().says("final");
+    highwater.run(&["clean", "--yes"]).await.expect_code(3).says("fence");
+}
+
+async fn final_stays_final_when_the_application_writes_the_target(engine: Engine) {
+    let (pair, highwater) = shop(engine).await;
+    highwater.run(&["copy"]).await.ok();
+    highwater.run(&["final-sync", "--fence"]).await.ok();
+    pair.target.execute("DELETE FROM audit; INSERT INTO parents VALUES (9000, 'new', 'x')").await;
+    highwater.run(&["final-sync", "--fence"]).await.ok().says("final");
+    assert!(write_is_refused(&pair.source).await, "the fence stands");
+    assert_eq!(pair.target.value("SELECT count(*) FROM parents WHERE id = 9000").await, "1");
+}
+
+async fn a_table_that_came_later_is_not_forgotten(engine: Engine) {
+    let (pair, highwater) = shop(engine).await;
+    highwater.run(&["copy"]).await.ok();
+    pair.source.execute("CREATE TABLE later (id INTEGER PRIMARY KEY); INSERT INTO later VALUES (1)").await;
+    highwater.run(&["final-sync"]).await.expect_code(4).says("later: the target has no such table");
+    pair.target.execute("CREATE TABLE later (id INTEGER PRIMARY KEY)").await;
+    highwater.run(&["final-sync", "--fence"]).await.ok();
+    assert_same(&pair).await;
+}
+
+async fn a_lifted_fence_lets_writers_pass(engine: Engine) {
+    let (pair, highwater) = shop(engine).await;
+    highwater.run(&["copy"]).await.ok();
+    highwater.run(&["final-sync", "--fence"]).await.ok();
+    highwater.run(&["final-sync", "--lift"]).await.ok();
+    assert!(!write_is_refused(&pair.source).await);
+    highwater.run(&["final-sync", "--lift"]).await.ok();
+    highwater.run(&["final-sync"]).await.ok();
+    assert_same(&pair).await;
+}
+
+async fn not_final_means_no_fence(engine: Engine) {
+    let (pair, highwater) = shop(engine).await;
+    let tight = engine.pick(
+        "ALTER TABLE parents ADD CONSTRAINT tight CHECK (name <> 'tight')",
+        "DROP TABLE parents; CREATE TABLE parents (id INTEGER PRIMARY KEY, \
+         name VARCHAR(40) NOT NULL UNIQUE CHECK (name <> 'tight'), note TEXT)",
+    );
+    pair.target.execute(tight).await;
+    highwater.run(&["copy"]).await.ok();
+    pair.source.execute("UPDATE parents SET name = 'tight' WHERE id = 1").await;
+    highwater.run(&["final-sync", "--fence"]).await.expect_code(4).says("parked").says("lifted");
+    assert!(!write_is_refused(&pair.source).await, "production writes again");
+}
+
+async fn killed_with_the_fence_up(engine: Engine) {
+    for fault in ["after_attempt_opened=kill", "after_fence_raised=kill", "after_final=kill"] {
+        let (pair, highwater) = shop(engine).await;
+        highwater.run(&["copy"]).await.ok();
+        highwater.clone().fault(fault).run(&["final-sync", "--fence"]).await.killed();
+        highwater.run(&["final-sync", "--fence"]).await.ok().says("final");
+        assert_same(&pair).await;
+        highwater.clone().fault("before_fence_lifted=kill").run(&["final-sync", "--lift"]).await.killed();
+        assert!(write_is_refused(&pair.source).await, "the lift did not happen");
+        highwater.run(&["final-sync", "--lift"]).await.ok();
+        assert!(!write_is_refused(&pair.source).await);
+    }
+}
+
+async fn not_copied_is_not_converged(engine: Engine) {
+    let (_pair, highwater) = shop(engine).await;
+    highwater.run(&["final-sync"]).await.expect_code(4).says("nothing is copied yet");
+}
+
+/// Whether a write to the source fails because of the fence.
+async fn write_is_refused(source: &crate::support::Db) -> bool {
+    match source {
+        crate::support::Db::Postgres(database) => {
+            let written =
+                sqlx::raw_sql("UPDATE parents SET note = note WHERE id = 1").execute(database.pool()).await;
+            written.is_err_and(|e| e.to_string().contains("highwater"))
+        }
+        crate::support::Db::Sqlite(file) => {
+            let written =
+                sqlx::raw_sql("UPDATE parents SET note = note WHERE id = 1").execute(file.pool()).await;
+            written.is_err_and(|e| e.to_string().contains("highwater"))
+        }
+    }
+}

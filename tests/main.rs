@@ -1,0 +1,13 @@
+//! The tests, as one program: `cargo test --test main`, or `tests/run` for everything.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod model;
+
+#[macro_use]
+mod support;
+
+mod cases;
+mod contract;
+mod convergence;
+mod postgres;
+mod postgres_target;

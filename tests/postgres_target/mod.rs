@@ -1,0 +1,7 @@
+//! PostgreSQL as a target, against real servers, without the program around it.
+
+mod faults;
+mod keys;
+mod rights;
+mod side;
+mod types;

@@ -1,0 +1,212 @@
+//! A comparison of two databases, row by row, that shares nothing with highwater.
+//!
+//! It reads whole tables into memory through the server's own text form and compares the columns
+//! that both sides have: by primary key where the source has one, else as multisets.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::database::Rows;
+use super::engine::{Db, Engine, Pair};
+
+/// How many differences of one table are told.
+const TOLD: usize = 10;
+
+/// Panics with the first differences of each table, if there are any.
+pub async fn assert_same(pair: &Pair) {
+    assert_same_except(pair, &[]).await;
+}
+
+/// As [`assert_same`], leaving out the tables named (`table`, whatever their schema).
+pub async fn assert_same_except(pair: &Pair, except: &[&str]) {
+    let differences = differences(&pair.source, &pair.target, except).await;
+    assert!(differences.is_empty(), "source and target differ:\n{}", differences.join("\n"));
+}
+
+/// What differs between the two, in words; every table of `source` counts.
+pub async fn differences(source: &Db, target: &Db, except: &[&str]) -> Vec<String> {
+    let there = tables(target).await;
+    let mut told = Vec::new();
+    for (name, table) in tables(source).await {
+        if except.contains(&name.table.as_str()) {
+            continue;
+        }
+        match there.get(&name) {
+            Some(other) => told.extend(compare_table(source, target, &name, &table, other).await),
+            None => told.push(format!("{name}: no such table on the target")),
+        }
+    }
+    told
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Name {
+    schema: String,
+    table: String,
+}
+
+impl std::fmt::Display for Name {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", quoted(&self.schema), quoted(&self.table))
+    }
+}
+
+struct Table {
+    columns: Vec<String>,
+    key: BTreeSet<String>,
+}
+
+/// One line per column: schema, table, column, whether it belongs to the primary key.
+const POSTGRES_COLUMNS: &str = "
+    SELECT n.nspname, c.relname, a.attname,
+           CASE WHEN a.attnum = ANY (i.indkey) THEN 'key' END
+    FROM pg_class c
+    JOIN pg_namespace n ON n.oid = c.relnamespace
+    JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+    LEFT JOIN pg_index i ON i.indrelid = c.oid AND i.indisprimary
+    WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition
+      AND n.nspname !~ '^(pg_|information_schema$|highwater)'
+    ORDER BY n.nspname, c.relname, a.attnum";
+
+const SQLITE_COLUMNS: &str = "
+    SELECT 'main', t.name, c.name, CASE WHEN c.pk > 0 THEN 'key' END
+    FROM sqlite_schema t JOIN pragma_table_xinfo(t.name) c
+    WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
+      AND t.name NOT LIKE 'highwater\\_%' ESCAPE '\\' AND c.hidden <> 1
+    ORDER BY t.name, c.cid";
+
+async fn tables(db: &Db) -> BTreeMap<Name, Table> {
+    let mut tables = BTreeMap::new();
+    for row in db.rows_as_text(db.engine().pick(POSTGRES_COLUMNS, SQLITE_COLUMNS)).await {
+        let [Some(schema), Some(table), Some(column), key] = row.as_slice() else {
+            panic!("a line of the catalogue: {row:?}")
+        };
+        let name = Name { schema: schema.clone(), table: table.clone() };
+        let table = tables.entry(name).or_insert_with(|| Table { columns: Vec::new(), key: BTreeSet::new() });
+        table.columns.push(column.clone());
+        if key.is_some() {
+            table.key.insert(column.clone());
+        }
+    }
+    tables
+}
+
+async fn compare_table(source: &Db, target: &Db, name: &Name, here: &Table, there: &Table) -> Vec<String> {
+    let columns: Vec<_> =
+        here.columns.iter().filter(|column| there.columns.contains(column)).cloned().collect();
+    let ours = read(source, name, &columns).await;
+    let theirs = read(target, name, &columns).await;
+    let keys: Vec<_> = (0..columns.len()).filter(|&i| here.key.contains(&columns[i])).collect();
+    let found = if keys.is_empty() || keys.len() < here.key.len() {
+        compare_multisets(ours, theirs)
+    } else {
+        compare_keyed(&columns, &keys, ours, theirs)
+    };
+    let left_out = found.len().saturating_sub(TOLD);
+    let mut told: Vec<_> =
+        found.into_iter().take(TOLD).map(|difference| format!("{name}: {difference}")).collect();
+    if left_out > 0 {
+        told.push(format!("{name}: and {left_out} more differences"));
+    }
+    told
+}
+
+async fn read(db: &Db, name: &Name, columns: &[String]) -> Rows {
+    let columns: Vec<_> = columns.iter().map(|column| expression(db.engine(), &quoted(column))).collect();
+    // Without columns in common it is the number of rows that counts.
+    let columns = if columns.is_empty() { "1".to_owned() } else { columns.join(", ") };
+    db.rows_as_text(&format!("SELECT {columns} FROM {name}")).await
+}
+
+/// PostgreSQL's text protocol writes a value as its type does. SQLite's classes are told apart, and
+/// neither digits nor bytes are lost.
+fn expression(engine: Engine, column: &str) -> String {
+    match engine {
+        Engine::Postgres => column.to_owned(),
+        Engine::Sqlite => format!(
+            "CASE typeof({column}) WHEN 'null' THEN NULL \
+             WHEN 'integer' THEN 'integer ' || {column} \
+             WHEN 'real' THEN 'real ' || printf('%!.17g', {column}) \
+             ELSE typeof({column}) || ' ' || hex({column}) END"
+        ),
+    }
+}
+
+type Row = Vec<Option<String>>;
+
+fn compare_keyed(columns: &[String], keys: &[usize], ours: Rows, theirs: Rows) -> Vec<String> {
+    let by_key = |rows: Rows| -> BTreeMap<Row, Vec<Row>> {
+        let mut map = BTreeMap::<Row, Vec<Row>>::new();
+        for row in rows {
+            map.entry(keys.iter().map(|&key| row[key].clone()).collect()).or_default().push(row);
+        }
+        map
+    };
+    let (ours, mut theirs) = (by_key(ours), by_key(theirs));
+    let mut found = Vec::new();
+    for (key, mut rows) in ours {
+        let mut others = theirs.remove(&key).unwrap_or_default();
+        rows.sort();
+        others.sort();
+        if rows == others {
+            continue;
+        }
+        found.push(match (rows.as_slice(), others.as_slice()) {
+            ([row], [other]) => format!("key {}: {}", shown(&key), changes(columns, row, other)),
+            ([row], []) => format!("key {}: missing on the target: {}", shown(&key), shown(row)),
+            _ => format!(
+                "key {}: {} rows on the source, {} on the target",
+                shown(&key),
+                rows.len(),
+                others.len()
+            ),
+        });
+    }
+    let extra =
+        theirs.into_iter().flat_map(|(key, rows)| rows.into_iter().map(move |row| (key.clone(), row)));
+    found.extend(extra.map(|(key, row)| format!("key {}: only on the target: {}", shown(&key), shown(&row))));
+    found
+}
+
+fn compare_multisets(ours: Rows, theirs: Rows) -> Vec<String> {
+    let mut counts = BTreeMap::<Row, (usize, usize)>::new();
+    for row in ours {
+        counts.entry(row).or_default().0 += 1;
+    }
+    for row in theirs {
+        counts.entry(row).or_default().1 += 1;
+    }
+    let differing = counts.into_iter().filter(|(_, (here, there))| here != there);
+    differing
+        .map(|(row, (here, there))| {
+            format!("{here} times on the source, {there} on the target: {}", shown(&row))
+        })
+        .collect()
+}
+
+fn changes(columns: &[String], row: &Row, other: &Row) -> String {
+    let cells = columns.iter().zip(row.iter().zip(other)).filter(|(_, (here, there))| here != there);
+    let cells = cells.map(|(column, (here, there))| {
+        format!("{column} is {} on the source, {} on the target", cell(here.as_ref()), cell(there.as_ref()))
+    });
+    cells.collect::<Vec<_>>().join("; ")
+}
+
+fn shown(row: &Row) -> String {
+    let cells: Vec<_> = row.iter().map(|value| cell(value.as_ref())).collect();
+    format!("({})", cells.join(", "))
+}
+
+/// A value as told: NULL apart from text, and cut where it is long.
+fn cell(value: Option<&String>) -> String {
+    match value {
+        None => "NULL".to_owned(),
+        Some(text) if text.chars().count() > 100 => {
+            format!("'{}..' ({} bytes)", text.chars().take(100).collect::<String>(), text.len())
+        }
+        Some(text) => format!("'{text}'"),
+    }
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}

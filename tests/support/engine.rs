@@ -1,0 +1,185 @@
+//! One face for all engines, so that a case is written once.
+
+use sqlx::{PgConnection, SqliteConnection};
+
+use super::database::{self, Database, Rows};
+use super::server::Server;
+use super::sqlite::{self, SqliteFile};
+
+/// The kinds of database that highwater serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    Postgres,
+    Sqlite,
+}
+
+impl Engine {
+    /// Two empty databases of this engine.
+    pub async fn pair(self) -> Pair {
+        match self {
+            Engine::Postgres => Pair::postgres().await,
+            Engine::Sqlite => Pair::sqlite().await,
+        }
+    }
+
+    /// `postgres` on PostgreSQL, `sqlite` on SQLite: for the few words in which dialects differ.
+    pub fn pick<T>(self, postgres: T, sqlite: T) -> T {
+        match self {
+            Engine::Postgres => postgres,
+            Engine::Sqlite => sqlite,
+        }
+    }
+}
+
+/// A source and a target.
+#[derive(Clone)]
+pub struct Pair {
+    pub source: Db,
+    pub target: Db,
+}
+
+impl Pair {
+    /// Two empty databases on the shared server.
+    pub async fn postgres() -> Pair {
+        Pair::postgres_on(Server::shared(), Server::shared()).await
+    }
+
+    /// Empty databases on the servers given.
+    pub async fn postgres_on(source: &Server, target: &Server) -> Pair {
+        let source = Db::Postgres(source.database_named("source").await);
+        Pair { source, target: Db::Postgres(target.database_named("target").await) }
+    }
+
+    /// Two empty files.
+    pub async fn sqlite() -> Pair {
+        let source = Db::Sqlite(SqliteFile::new("source").await);
+        Pair { source, target: Db::Sqlite(SqliteFile::new("target").await) }
+    }
+
+    /// Runs the same statements on both sides.
+    pub async fn execute_on_both(&self, sql: &str) {
+        self.source.execute(sql).await;
+        self.target.execute(sql).await;
+    }
+}
+
+/// A database of any engine.
+#[derive(Clone)]
+pub enum Db {
+    Postgres(Database),
+    Sqlite(SqliteFile),
+}
+
+impl Db {
+    /// Its engine.
+    pub fn engine(&self) -> Engine {
+        match self {
+            Db::Postgres(_) => Engine::Postgres,
+            Db::Sqlite(_) => Engine::Sqlite,
+        }
+    }
+
+    /// Its URL, with all rights.
+    pub fn url(&self) -> String {
+        match self {
+            Db::Postgres(database) => database.url(),
+            Db::Sqlite(file) => file.url(),
+        }
+    }
+
+    /// Runs one or more statements; panics with what failed.
+    pub async fn execute(&self, sql: &str) {
+        match self {
+            Db::Postgres(database) => database.execute(sql).await,
+            Db::Sqlite(file) => file.execute(sql).await,
+        }
+    }
+
+    /// The rows of a query, as text.
+    pub async fn rows_as_text(&self, sql: &str) -> Rows {
+        match self {
+            Db::Postgres(database) => database.rows_as_text(sql).await,
+            Db::Sqlite(file) => file.rows_as_text(sql).await,
+        }
+    }
+
+    /// The first value of a query, as text ("NULL" for NULL, empty without a row).
+    pub async fn value(&self, sql: &str) -> String {
+        let first = self.rows_as_text(sql).await.into_iter().flatten().next();
+        first.map_or_else(String::new, |value| value.unwrap_or_else(|| "NULL".to_owned()))
+    }
+
+    /// One connection of its own, for transactions held open.
+    pub async fn connect(&self) -> Connection {
+        match self {
+            Db::Postgres(database) => Connection::Postgres(Box::new(database.connect().await)),
+            Db::Sqlite(file) => Connection::Sqlite(Box::new(file.connect().await)),
+        }
+    }
+
+    /// The PostgreSQL database that this is.
+    pub fn postgres(&self) -> &Database {
+        match self {
+            Db::Postgres(database) => database,
+            Db::Sqlite(_) => panic!("a SQLite file is not a PostgreSQL database"),
+        }
+    }
+
+    /// The SQLite file that this is.
+    pub fn sqlite(&self) -> &SqliteFile {
+        match self {
+            Db::Sqlite(file) => file,
+            Db::Postgres(_) => panic!("a PostgreSQL database is not a SQLite file"),
+        }
+    }
+}
+
+/// One connection to a database of any engine.
+pub enum Connection {
+    Postgres(Box<PgConnection>),
+    Sqlite(Box<SqliteConnection>),
+}
+
+impl Connection {
+    /// Runs one or more statements; panics with what failed.
+    pub async fn execute(&mut self, sql: &str) {
+        match self {
+            Connection::Postgres(connection) => database::execute(connection, sql).await,
+            Connection::Sqlite(connection) => sqlite::execute(connection, sql).await,
+        }
+    }
+
+    /// The rows of a query, as text.
+    pub async fn rows_as_text(&mut self, sql: &str) -> Rows {
+        match self {
+            Connection::Postgres(connection) => database::rows_as_text(connection, sql).await,
+            Connection::Sqlite(connection) => sqlite::rows_as_text(connection, sql).await,
+        }
+    }
+}
+
+/// Makes one test per engine of each case named: an `async fn case(engine: Engine)` beside it.
+///
+/// ```ignore
+/// contract!(copies_every_row);
+///
+/// async fn copies_every_row(engine: Engine) { .. }
+/// ```
+///
+/// gives `postgres::copies_every_row` and `sqlite::copies_every_row`. Once per module.
+macro_rules! contract {
+    ($($case:ident),+ $(,)?) => {
+        contract!(@engine postgres Postgres $($case),+);
+        contract!(@engine sqlite Sqlite $($case),+);
+    };
+    (@engine $module:ident $engine:ident $($case:ident),+) => {
+        mod $module {
+            $(
+                #[tokio::test(flavor = "multi_thread")]
+                async fn $case() {
+                    Box::pin(super::$case($crate::support::Engine::$engine)).await;
+                }
+            )+
+        }
+    };
+}

@@ -1,0 +1,151 @@
+//! Tests of the support itself.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use sqlx::{Connection as _, PgConnection};
+use tokio::io::{AsyncBufReadExt, BufReader};
+
+use super::engine::{Engine, Pair};
+use super::server::Server;
+use super::workspace::{self, Workspace};
+use super::{compare, eventually};
+
+contract!(databases_are_fresh, comparison_finds_every_kind_of_difference, transactions_can_be_held_open);
+
+async fn databases_are_fresh(engine: Engine) {
+    let tables =
+        engine.pick("SELECT relname FROM pg_class WHERE relname = 't'", "SELECT name FROM sqlite_schema");
+    let used = engine.pair().await;
+    used.execute_on_both("CREATE TABLE t (a int); INSERT INTO t VALUES (1)").await;
+    let fresh = engine.pair().await;
+    assert!(fresh.source.rows_as_text(tables).await.is_empty());
+    assert!(fresh.target.rows_as_text(tables).await.is_empty());
+    assert_eq!(used.source.value("SELECT a FROM t").await, "1");
+}
+
+async fn transactions_can_be_held_open(engine: Engine) {
+    let pair = engine.pair().await;
+    pair.source.execute("CREATE TABLE t (a int)").await;
+    let mut writer = pair.source.connect().await;
+    writer.execute("BEGIN; INSERT INTO t VALUES (1)").await;
+    assert_eq!(pair.source.value("SELECT count(*) FROM t").await, "0");
+    writer.execute("COMMIT").await;
+    assert_eq!(pair.source.value("SELECT count(*) FROM t").await, "1");
+}
+
+async fn comparison_finds_every_kind_of_difference(engine: Engine) {
+    let pair = engine.pair().await;
+    pair.execute_on_both(
+        "CREATE TABLE keyed (id int PRIMARY KEY, v text); CREATE TABLE keyless (v text);
+         INSERT INTO keyed VALUES (1, 'one'), (2, NULL); INSERT INTO keyless VALUES ('x'), ('x'), (NULL)",
+    )
+    .await;
+    compare::assert_same(&pair).await;
+
+    let statements = [
+        ("UPDATE keyed SET v = '' WHERE id = 2", "v is NULL on the source"),
+        ("DELETE FROM keyed WHERE id = 1", "missing on the target"),
+        ("INSERT INTO keyed VALUES (3, 'three')", "only on the target"),
+        ("INSERT INTO keyless VALUES ('x')", "2 times on the source, 3 on the target"),
+        ("DROP TABLE keyed", "no such table"),
+    ];
+    for (statement, told) in statements {
+        pair.target.execute(statement).await;
+        let differences = compare::differences(&pair.source, &pair.target, &[]).await.join("\n");
+        assert!(differences.contains(told), "{statement}: {differences}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn comparison_tells_sqlite_storage_classes_apart() {
+    let pair = Pair::sqlite().await;
+    pair.execute_on_both("CREATE TABLE t (id INTEGER PRIMARY KEY, v)").await;
+    for (here, there) in [("1", "'1'"), ("1", "1.0"), ("0.1", "0.10000000000000002"), ("'a'", "x'61'")] {
+        pair.source.execute(&format!("REPLACE INTO t VALUES (1, {here})")).await;
+        pair.target.execute(&format!("REPLACE INTO t VALUES (1, {there})")).await;
+        assert_eq!(compare::differences(&pair.source, &pair.target, &[]).await.len(), 1, "{here} {there}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crashed_server_restarts_with_what_was_flushed() {
+    let server = Server::start_own(&[("fsync", "on"), ("wal_writer_delay", "10s")]);
+    let database = server.database().await;
+    database.execute("CREATE TABLE t (a int); INSERT INTO t VALUES (1)").await;
+    database.execute("SET synchronous_commit = off; INSERT INTO t VALUES (2)").await;
+    server.crash();
+    server.start();
+    let rows = eventually(Duration::from_secs(10), || async {
+        let mut connection = PgConnection::connect(&database.url()).await?;
+        Ok::<_, sqlx::Error>(super::database::rows_as_text(&mut connection, "SELECT a FROM t").await)
+    })
+    .await;
+    assert_eq!(rows, [[Some("1".to_owned())]], "the commit that was not flushed is lost");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_goes_back_to_older_files() {
+    let server = Server::start_own(&[]);
+    let database = server.database().await;
+    database.execute("CREATE TABLE t (a int)").await;
+    server.stop();
+    let snapshot = server.snapshot();
+    server.start();
+    let mut connection = database.connect().await;
+    super::database::execute(&mut connection, "INSERT INTO t VALUES (1)").await;
+    server.stop();
+    server.restore(&snapshot);
+    server.start();
+    let mut connection = database.connect().await;
+    assert!(super::database::rows_as_text(&mut connection, "SELECT a FROM t").await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_with_a_password_must_give_it() {
+    let server = Server::shared();
+    let database = server.database().await;
+    let role = server.role_with_password("secret").await;
+    database.connect_as(&format!("{role}:secret")).await;
+    let refused = sqlx::PgPool::connect(&database.url_as(&format!("{role}:wrong"))).await;
+    assert!(refused.is_err());
+}
+
+/// Not a test: the process that the test below starts and kills.
+#[test]
+#[ignore = "runs until it is killed, for the test below"]
+fn owner_of_a_server() {
+    let server = Server::start_own(&[]);
+    let line = format!("\nowner {} {}\n", server.pid(), Workspace::get().root().display());
+    std::io::Write::write_all(&mut std::io::stdout(), line.as_bytes()).expect("stdout");
+    std::thread::sleep(Duration::from_secs(60));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_left_of_tests_that_were_killed() {
+    let program = std::env::current_exe().expect("this program");
+    let mut owner = tokio::process::Command::new(program)
+        .args(["--ignored", "--exact", "support::selftest::owner_of_a_server", "--nocapture"])
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("this program runs");
+    let mut lines = BufReader::new(owner.stdout.take().expect("its stdout")).lines();
+    let line = loop {
+        let line = lines.next_line().await.expect("text").expect("a line of the owner");
+        if line.starts_with("owner ") {
+            break line;
+        }
+    };
+    let mut words = line.split(' ').skip(1);
+    let server: u32 = words.next().expect("a process number").parse().expect("a process number");
+    let folder = words.next().expect("a folder");
+    assert!(workspace::is_running(server) && Path::new(folder).exists());
+
+    owner.kill().await.expect("it can be killed");
+    eventually(Duration::from_secs(15), || async {
+        !workspace::is_running(server) && !Path::new(folder).exists()
+    })
+    .await;
+}

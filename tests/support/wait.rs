@@ -1,0 +1,69 @@
+//! Waiting with a limit, and a failure that says what was seen last.
+
+use std::fmt::Display;
+use std::panic::Location;
+use std::time::{Duration, Instant};
+
+/// What a look at the world may answer: settled (with a value), or not yet (with what was seen).
+pub trait Look {
+    /// What a settled look gives.
+    type Value;
+    /// The value, or what was seen instead.
+    fn settled(self) -> Result<Self::Value, String>;
+}
+
+impl Look for bool {
+    type Value = ();
+    fn settled(self) -> Result<(), String> {
+        if self { Ok(()) } else { Err("false".to_owned()) }
+    }
+}
+
+impl<T> Look for Option<T> {
+    type Value = T;
+    fn settled(self) -> Result<T, String> {
+        self.ok_or_else(|| "nothing".to_owned())
+    }
+}
+
+impl<T, E: Display> Look for Result<T, E> {
+    type Value = T;
+    fn settled(self) -> Result<T, String> {
+        self.map_err(|seen| seen.to_string())
+    }
+}
+
+/// Looks every 20 ms until the look is settled; panics at the caller's line, with what was seen
+/// last, when `limit` has passed. A look is a `bool`, an `Option`, or a `Result` whose error says
+/// what was seen.
+#[track_caller]
+pub fn eventually<L: Look, F: Future<Output = L>>(
+    limit: Duration,
+    mut look: impl FnMut() -> F,
+) -> impl Future<Output = L::Value> {
+    let caller = Location::caller();
+    async move {
+        let end = Instant::now() + limit;
+        loop {
+            match look().await.settled() {
+                Ok(value) => return value,
+                Err(seen) if Instant::now() >= end => {
+                    panic!("{caller}: did not happen within {limit:?}; last seen: {seen}")
+                }
+                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        }
+    }
+}
+
+/// What `future` gives; panics at the caller's line when it takes longer than `limit`.
+#[track_caller]
+pub fn within<F: Future>(limit: Duration, what: &str, future: F) -> impl Future<Output = F::Output> {
+    let caller = Location::caller();
+    async move {
+        match tokio::time::timeout(limit, future).await {
+            Ok(output) => output,
+            Err(_) => panic!("{caller}: {what} took longer than {limit:?}"),
+        }
+    }
+}
