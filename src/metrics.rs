@@ -146,36 +146,48 @@ pub fn publish(databases: &[DatabaseStatus]) {
 fn publish_database(database: &DatabaseStatus) {
     let name = &database.name;
     let reached = database.role != Role::Connecting;
+    let measured = database.measured_at.is_some_and(|at| at.elapsed() <= MOST_STALE);
     gauge!(UP, "database" => name.clone()).set(flag(reached));
     gauge!(LEASE_HELD, "database" => name.clone()).set(flag(database.role == Role::Active));
-    if let Some(seconds) = database.oldest_transaction_seconds {
+    if let Some(seconds) = database.oldest_transaction_seconds.filter(|_| measured) {
         gauge!(OLDEST_TRANSACTION, "database" => name.clone()).set(seconds);
     }
     for table in &database.tables {
         begin_counters(name, &table.table);
         // What was known before the connection broke may have changed since.
         if reached {
-            publish_table(name, table);
+            publish_state(name, table);
+        }
+        if reached && measured {
+            publish_lag(name, table);
         }
     }
 }
 
-fn publish_table(database: &str, table: &TableStatus) {
-    let labels = [("database", database.to_string()), ("table", table.table.clone())];
+fn labels(database: &str, table: &TableStatus) -> [(&'static str, String); 2] {
+    [("database", database.to_string()), ("table", table.table.clone())]
+}
+
+fn publish_state(database: &str, table: &TableStatus) {
+    let labels = labels(database, table);
     for state in TableState::ALL {
         let [database, table_label] = labels.clone();
         let labels = [database, table_label, ("state", state.name().to_string())];
         gauge!(STATE, &labels).set(flag(state == table.state));
     }
     gauge!(PARKED, &labels).set(approximate(table.parked));
+    if let Some(time) = table.watermark_time {
+        gauge!(WATERMARK, &labels).set(time);
+    }
+}
+
+fn publish_lag(database: &str, table: &TableStatus) {
+    let labels = labels(database, table);
     if let Some(rows) = table.lag_rows {
         gauge!(LAG_ROWS, &labels).set(approximate(rows));
     }
     if let Some(seconds) = table.lag_seconds {
         gauge!(LAG_SECONDS, &labels).set(seconds);
-    }
-    if let Some(time) = table.watermark_time {
-        gauge!(WATERMARK, &labels).set(time);
     }
 }
 

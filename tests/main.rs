@@ -11,3 +11,5 @@ mod contract;
 mod convergence;
 mod postgres;
 mod postgres_target;
+mod demo;
+mod postgres_source;

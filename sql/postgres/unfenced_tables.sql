@@ -9,7 +9,7 @@ WHERE c.relkind IN ('r', 'p', 'f') AND c.relpersistence <> 't'
         WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
     AND EXISTS (
         SELECT FROM unnest(CASE WHEN {by_row} AND c.relkind = 'r'
-            THEN ARRAY[{trigger}, {trigger} || '_row'] ELSE ARRAY[{trigger}] END) AS due(name)
+            THEN ARRAY[{trigger}, {row_trigger}] ELSE ARRAY[{trigger}] END) AS due(name)
         WHERE NOT EXISTS (
             SELECT FROM pg_trigger AS g
             JOIN pg_proc AS p ON p.oid = g.tgfoid

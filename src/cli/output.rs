@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 
 use bytesize::ByteSize;
-use comfy_table::{Cell, CellAlignment, Table, presets};
+use comfy_table::{Cell, CellAlignment, Table, TableComponent, presets};
 use serde::Serialize;
 
 use crate::error::{Error, Result};
@@ -20,7 +20,7 @@ pub(super) trait Report: Serialize {
 pub(super) enum Style {
     /// Aligned columns.
     Plain,
-    /// With lines.
+    /// With a line under the headings.
     Terminal,
 }
 
@@ -163,10 +163,12 @@ pub(super) enum Column {
 /// Lays out rows under their columns' headings, a line each.
 pub(super) fn table(columns: &[Column], rows: impl IntoIterator<Item = Vec<String>>, style: Style) -> String {
     let mut table = Table::new();
-    table.load_preset(match style {
-        Style::Plain => presets::NOTHING,
-        Style::Terminal => presets::UTF8_HORIZONTAL_ONLY,
-    });
+    table.load_preset(presets::NOTHING);
+    if style == Style::Terminal {
+        for part in [TableComponent::HeaderLines, TableComponent::MiddleHeaderIntersections] {
+            table.set_style(part, '─');
+        }
+    }
     let cell = |text: &str, column: &Column| match column {
         Column::Text(_) => Cell::new(text),
         Column::Number(_) => Cell::new(text).set_alignment(CellAlignment::Right),

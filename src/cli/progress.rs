@@ -15,8 +15,8 @@ use crate::status::{Board, DatabaseStatus};
 
 /// Between two log lines.
 const LINE_EVERY: Duration = Duration::from_secs(10);
-/// Between two drawings of a bar.
-const DRAW_EVERY: Duration = Duration::from_millis(250);
+/// Between two looks at the boards, each of which draws the bars.
+const LOOK: Duration = Duration::from_millis(250);
 /// Speeds are those of the last seconds.
 const WINDOW: Duration = Duration::from_secs(10);
 /// A bar's length in steps.
@@ -31,9 +31,8 @@ pub(super) struct Progress {
 /// Shows how the tables of `boards` are copied: as bars if there is a place for them, else as log lines.
 pub(super) fn watch(boards: Vec<Board>, bars: Option<&MultiProgress>) -> Progress {
     let stop = CancellationToken::new();
-    let every = if bars.is_some() { DRAW_EVERY } else { LINE_EVERY };
     let shown = boards.into_iter().map(|board| Shown::new(board, bars)).collect();
-    Progress { task: tokio::spawn(show(shown, every, stop.clone())), stop }
+    Progress { task: tokio::spawn(show(shown, stop.clone())), stop }
 }
 
 impl Progress {
@@ -52,8 +51,8 @@ impl Drop for Progress {
     }
 }
 
-async fn show(mut shown: Vec<Shown>, every: Duration, stop: CancellationToken) {
-    let mut round = interval(every);
+async fn show(mut shown: Vec<Shown>, stop: CancellationToken) {
+    let mut round = interval(LOOK);
     round.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
@@ -71,6 +70,7 @@ struct Shown {
     board: Board,
     bar: Option<ProgressBar>,
     speed: Speed,
+    line_at: Instant,
 }
 
 impl Shown {
@@ -82,29 +82,35 @@ impl Shown {
                 Err(_) => bar,
             }
         });
-        Shown { board, bar, speed: Speed::default() }
+        Shown { board, bar, speed: Speed::default(), line_at: Instant::now() + LINE_EVERY }
     }
 
     fn update(&mut self) {
         let status = self.board.status();
         let Some(figures) = Figures::of(&status) else { return };
-        let (rows, bytes) = self.speed.at(Instant::now(), figures.copied, figures.bytes);
-        match &self.bar {
-            Some(bar) => {
-                bar.set_position(figures.steps());
-                bar.set_message(figures.text(rows, bytes));
-            }
-            None => tracing::info!(
-                database = %status.name,
-                rows = figures.copied,
-                of = figures.rows,
-                rows_per_second = whole(rows),
-                bytes_per_second = whole(bytes),
-                seconds_left = figures.seconds_left(rows).map(whole),
-                "copying: {}", figures.text(rows, bytes)
-            ),
+        let now = Instant::now();
+        let (rows, bytes) = self.speed.at(now, figures.copied, figures.bytes);
+        if let Some(bar) = &self.bar {
+            bar.set_message(figures.text(rows, bytes));
+            bar.set_position(figures.steps());
+        } else if now >= self.line_at {
+            self.line_at = now + LINE_EVERY;
+            log(&status.name, figures, rows, bytes);
         }
     }
+}
+
+fn log(database: &str, figures: Figures, rows_per_second: f64, bytes_per_second: f64) {
+    tracing::info!(
+        database,
+        rows = figures.copied,
+        of = figures.rows,
+        rows_per_second = whole(rows_per_second),
+        bytes_per_second = whole(bytes_per_second),
+        seconds_left = figures.seconds_left(rows_per_second).map(whole),
+        "copying: {}",
+        figures.text(rows_per_second, bytes_per_second)
+    );
 }
 
 /// How far the copy of a database is.

@@ -29,6 +29,7 @@ fn table(state: TableState) -> TableStatus {
 fn database(role: Role, tables: Vec<TableStatus>) -> DatabaseStatus {
     let mut status = DatabaseStatus::unknown("main", &"a", &"b", role);
     status.tables = tables;
+    status.measured_at = Some(tokio::time::Instant::now());
     status
 }
 
@@ -74,6 +75,19 @@ fn what_is_not_known_is_absent() {
     assert!(!text.contains("highwater_table_lag_seconds{"), "{text}");
     assert!(!text.contains("highwater_source_oldest_transaction_seconds{"));
     assert!(has(&text, r#"highwater_parked_rows{database="main",table="app.orders"} 2"#));
+}
+
+#[test]
+fn a_lag_measured_long_ago_is_not_known() {
+    let mut old = table(TableState::Replaying);
+    old.lag_rows = Some(0);
+    old.lag_seconds = Some(0.0);
+    let mut status = database(Role::Active, vec![old]);
+    status.oldest_transaction_seconds = Some(0.0);
+    status.measured_at = tokio::time::Instant::now().checked_sub(2 * MOST_STALE);
+    let text = rendered(|| publish(&[status]));
+    assert!(!text.contains("highwater_table_lag_"), "{text}");
+    assert!(!text.contains("highwater_source_oldest_transaction_seconds{"), "{text}");
 }
 
 #[test]

@@ -70,8 +70,16 @@ async fn a_whole_source_is_made_on_an_empty_database() {
     let keys: Vec<_> = of(Stage::Key).iter().map(|d| d.table.clone().unwrap()).collect();
     assert_eq!(keys, ["app.Child t", "app.parent", "r", "r", "uniq", "r"], "{:?}", of(Stage::Key));
     assert_eq!(of(Stage::Unique).len(), 7, "{:#?}", of(Stage::Unique));
-    assert!(of(Stage::Tables).iter().all(|d| !d.sql.contains("CREATE TRIGGER") && !d.sql.contains("CREATE INDEX")));
-    assert!(of(Stage::Rest).iter().any(|d| d.sql.contains("FOREIGN KEY") && d.table.as_deref() == Some("app.Child t")));
+    assert!(
+        of(Stage::Tables)
+            .iter()
+            .all(|d| !d.sql.contains("CREATE TRIGGER") && !d.sql.contains("CREATE INDEX"))
+    );
+    assert!(
+        of(Stage::Rest)
+            .iter()
+            .any(|d| d.sql.contains("FOREIGN KEY") && d.table.as_deref() == Some("app.Child t"))
+    );
     assert!(definitions.iter().all(|d| !d.sql.contains("highwater")), "capture stays here");
     let indexes: Vec<_> = definitions.iter().filter(|d| d.sql.starts_with("CREATE INDEX")).collect();
     assert!(indexes.iter().all(|d| d.table.is_some()), "{indexes:?}");
@@ -81,7 +89,8 @@ async fn a_whole_source_is_made_on_an_empty_database() {
 async fn single_tables_come_with_what_they_need() {
     let mut case = Case::new(SCHEMA).await;
     for table in &mut case.plan.tables {
-        table.create = table.source.name == "Child t" || table.source.name == "parent" || table.source.name == "r";
+        table.create =
+            table.source.name == "Child t" || table.source.name == "parent" || table.source.name == "r";
     }
     let definitions = case.source.definitions(&case.plan, false).await.unwrap();
     let target = make(&definitions).await;

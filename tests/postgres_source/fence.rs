@@ -57,7 +57,10 @@ async fn attempts_are_compared_and_never_repeat() {
     let stamp = |attempt| Stamp { epoch: 1, attempt };
     let raise = async |attempt| case.source.raise_fence(stamp(attempt)).await.map_err(|e| e.kind());
     let lift = async |attempt| case.source.lift_fence(stamp(attempt)).await.map_err(|e| e.kind());
-    assert_eq!(case.source.fence().await.unwrap(), Fence { raised: false, stamp: Stamp { epoch: 0, attempt: 0 } });
+    assert_eq!(
+        case.source.fence().await.unwrap(),
+        Fence { raised: false, stamp: Stamp { epoch: 0, attempt: 0 } }
+    );
     raise(2).await.unwrap();
     assert_eq!(raise(2).await, Err(Kind::Superseded));
     assert_eq!(raise(1).await, Err(Kind::Superseded));

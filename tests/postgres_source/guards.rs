@@ -293,7 +293,7 @@ async fn missing_privileges_are_named_with_their_grants() {
 }
 
 #[tokio::test]
-async fn a_blocked_table_is_left_whole_and_the_blocker_is_named() {
+async fn installing_waits_for_an_open_writer_in_short_attempts() {
     let case = Case::bare("CREATE TABLE t (a int PRIMARY KEY); CREATE TABLE u (a int PRIMARY KEY)").await;
     let mut holder = case.database.connect().await;
     sqlx::raw_sql("BEGIN; INSERT INTO t VALUES (1)").execute(&mut holder).await.unwrap();

@@ -6,6 +6,7 @@ mod fence;
 mod guards;
 mod read;
 mod subscriber;
+mod survey;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,8 +14,7 @@ use std::time::Duration;
 
 use highwater::engine::{self, Fault, Limits, Options, Origin, Source, Verdict, Watch};
 use highwater::model::{
-    Batch, Block, ColumnPair, Extent, Form, Generation, Plan, States, Strategy, TableKind, TablePlan,
-    Watermark,
+    Batch, Block, ColumnPair, Form, Generation, Plan, States, Strategy, TableKind, TablePlan, Watermark,
 };
 use highwater::settings::Endpoint;
 use highwater::throttle::Throttle;
@@ -229,11 +229,3 @@ pub async fn plan(source: &dyn Source) -> Plan {
         hash: "0".repeat(16),
     }
 }
-
-pub fn snapshot(extent: &Extent) -> String {
-    match extent {
-        Extent::Postgres(snapshot) => snapshot.to_string(),
-        Extent::Sqlite(_) => panic!("another engine"),
-    }
-}
-mod scratch;

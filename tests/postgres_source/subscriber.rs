@@ -20,7 +20,8 @@ async fn what_apply_workers_write_is_captured_and_fenced() {
     origin.rows_as_text(&format!("SELECT pg_create_logical_replication_slot('{slot}', 'pgoutput')")).await;
     let database = Server::shared().database().await;
     database.execute(TABLES).await;
-    let url = format!("host=127.0.0.1 port={} user=postgres dbname={}", Server::shared().port(), origin.name());
+    let url =
+        format!("host=127.0.0.1 port={} user=postgres dbname={}", Server::shared().port(), origin.name());
     let subscribe = format!(
         "CREATE SUBSCRIPTION s CONNECTION '{url}' PUBLICATION p WITH (create_slot = false, slot_name = '{slot}', copy_data = false)"
     );
@@ -49,7 +50,10 @@ async fn what_apply_workers_write_is_captured_and_fenced() {
     tokio::time::sleep(Duration::from_millis(500)).await;
     let count = "SELECT count(*) FROM t";
     assert_eq!(case.database.rows_as_text(count).await[0][0].as_deref(), Some("0"));
-    case.execute("ALTER SUBSCRIPTION s DISABLE; ALTER SUBSCRIPTION s SET (slot_name = NONE); DROP SUBSCRIPTION s").await;
+    case.execute(
+        "ALTER SUBSCRIPTION s DISABLE; ALTER SUBSCRIPTION s SET (slot_name = NONE); DROP SUBSCRIPTION s",
+    )
+    .await;
     case.mendable("t").await;
     case.source.lift_fence(stamp).await.unwrap();
     case.install().await;

@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout};
 use crate::cli::Session;
 use crate::cli::output::Failure;
 use crate::engine::{self, Fault, Fence, Options, Source, Target, Watch};
-use crate::error::{At, Error, Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::ledger::{Actor, Entry, Ledger};
 use crate::model::{Finding, Plan, TablePlan, TableState};
 use crate::pair;
@@ -121,7 +121,8 @@ impl Observer {
         self.look_at_source(&mut seen).await;
         if let Some((ledger, entry)) = ledger
             && self.source.is_some()
-            && let Err(error) = within(self.look_at_both(&ledger, &entry, &mut seen)).await
+            && let Err(error) =
+                within("source and target", self.look_at_both(&ledger, &entry, &mut seen)).await
         {
             seen.note(&error);
         }
@@ -132,13 +133,13 @@ impl Observer {
         let source = async {
             match &self.source {
                 Some(source) => Ok(source.clone()),
-                None => within(engine::source(&self.database.source, &self.options)).await.at("source"),
+                None => within("source", engine::source(&self.database.source, &self.options)).await,
             }
         };
         let target = async {
             match &self.target {
                 Some(target) => Ok(target.clone()),
-                None => within(engine::target(&self.database.target, &self.options)).await.at("target"),
+                None => within("target", engine::target(&self.database.target, &self.options)).await,
             }
         };
         tokio::join!(source, target)
@@ -159,7 +160,7 @@ impl Observer {
             seen.parked_examples = parked(&ledger, &entry).await?;
             Ok(Some((ledger, entry)))
         };
-        let looked = within(look).await.at("target");
+        let looked = within("target", look).await;
         looked.unwrap_or_else(|error| {
             self.target = None;
             seen.note(&error);
@@ -170,7 +171,7 @@ impl Observer {
     /// What the source alone tells: the fence.
     async fn look_at_source(&mut self, seen: &mut Observed) {
         let Some(source) = self.source.clone() else { return };
-        match within(source.fence()).await.at("source") {
+        match within("source", source.fence()).await {
             Ok(fence) => seen.fence = Some(fence),
             Err(error) => {
                 self.source = None;
@@ -201,9 +202,9 @@ fn kept<T>(reached: Result<T>, seen: &mut Observed) -> Option<T> {
     reached.map_err(|error| seen.note(&error)).ok()
 }
 
-async fn within<T>(look: impl Future<Output = Result<T>>) -> Result<T> {
+async fn within<T>(side: &str, look: impl Future<Output = Result<T>>) -> Result<T> {
     timeout(PATIENCE, look).await.unwrap_or_else(|_| {
-        let what = format!("no answer within {} s", PATIENCE.as_secs());
+        let what = format!("{side}: no answer within {} s", PATIENCE.as_secs());
         Err(Error::new(Kind::Unavailable, what).remedy("is the server overloaded, or the network slow?"))
     })
 }
@@ -230,13 +231,13 @@ async fn measure(source: &dyn Source, plan: &Plan, entry: &Entry, status: &mut D
         Some((t.label.clone(), watch))
     });
     let (labels, watches): (Vec<String>, Vec<Watch<'_>>) = watched.unzip();
-    let measures = source.measure(&watches).await.at("source")?;
+    let measures = source.measure(&watches).await?;
     status.take_measures(&labels, &measures);
     Ok(())
 }
 
 async fn inspect(source: &dyn Source, plan: &Plan) -> Result<Vec<Finding>> {
-    let verdicts = source.inspect(plan).await.at("source")?;
+    let verdicts = source.inspect(plan).await?;
     let faults = verdicts.into_iter().filter_map(|verdict| {
         let (what, remedy) = match verdict.fault? {
             Fault::Mend(what) => (what, "`highwater run` mends it".to_string()),

@@ -69,10 +69,23 @@ fn not_in_sync(database: &Observed, lag: Duration) -> Vec<String> {
 }
 
 fn next_steps(databases: &[Observed], lag: Duration) -> Vec<String> {
-    let mut steps: Vec<String> = databases.iter().filter_map(of_processes).collect();
-    let statuses: Vec<_> = databases.iter().map(|d| d.status.clone()).collect();
-    steps.extend(advice::next_steps(&statuses, lag));
+    let (known, faulty): (Vec<_>, Vec<_>) = databases.iter().partition(|d| d.faults.is_empty());
+    let mut steps: Vec<String> = faulty.into_iter().flat_map(of_faults).collect();
+    steps.extend(known.iter().copied().filter_map(of_processes));
+    if !known.is_empty() {
+        let statuses: Vec<_> = known.iter().map(|d| d.status.clone()).collect();
+        steps.extend(advice::next_steps(&statuses, lag));
+    }
     steps
+}
+
+/// What is to be done about what could not be found out.
+fn of_faults(database: &Observed) -> impl Iterator<Item = String> {
+    let name = &database.status.name;
+    database.faults.iter().map(move |fault| {
+        let remedy = fault.remedy.as_ref().unwrap_or(&fault.what);
+        format!("{name}: {}", output::one_line(remedy))
+    })
 }
 
 /// What is to be done about lease and fence.

@@ -44,7 +44,17 @@ impl Capture {
 
     /// The name of the fence's trigger: it sorts before all others, and triggers fire by name.
     pub(super) fn fence_trigger(&self) -> String {
-        format!("!{}_fence", self.schema)
+        shorten(&format!("!{}_fence", self.schema))
+    }
+
+    /// The name of the fence's row trigger, for sources that subscribe.
+    pub(super) fn fence_row_trigger(&self) -> String {
+        shorten(&format!("!{}_fence_row", self.schema))
+    }
+
+    /// The name of the trigger that logs an event.
+    fn event_trigger(&self, event: &Event) -> String {
+        shorten(&format!("{}_{}", self.schema, event.name))
     }
 
     /// Makes the schema, if it is not there, with what belongs to no single table.
@@ -69,10 +79,11 @@ impl Capture {
     /// Makes log, functions, triggers and registry row of a table. `subjects` are all of them, for the
     /// heirs.
     pub(super) fn table_statements(&self, subject: &Subject, subjects: &[Subject]) -> Vec<String> {
+        let members: Vec<&Member> = subject.members.iter().collect();
         let mut statements = self.definition(subject, subjects);
-        statements.extend(self.triggers(subject, &subject.members.iter().collect::<Vec<_>>()));
+        statements.extend(self.triggers(subject, &members));
         statements.push(self.registry_row(subject, subjects));
-        statements.push(self.register_members(subject));
+        statements.push(self.register_members(subject, &members));
         statements
     }
 
@@ -129,12 +140,12 @@ impl Capture {
         let fence = if truncates { FENCE } else { "BEFORE INSERT OR UPDATE OR DELETE" };
         add(&self.fence_trigger(), fence, "STATEMENT", "fence");
         if self.by_row && member.kind == MemberKind::Table {
-            let name = format!("{}_row", self.fence_trigger());
+            let name = self.fence_row_trigger();
             add(&name, "BEFORE INSERT OR UPDATE OR DELETE", "ROW", "fence");
         }
         if subject.captured {
             for event in EVENTS {
-                let name = format!("{}_{}", self.schema, event.name);
+                let name = self.event_trigger(&event);
                 if event.name == "truncate" {
                     add(&name, event.when, "STATEMENT", event.name);
                 } else if !self.by_row {
@@ -147,9 +158,11 @@ impl Capture {
         triggers
     }
 
-    /// Notes what the members look like now, those that are not yet noted.
-    pub(super) fn register_members(&self, subject: &Subject) -> String {
-        let relid = format!("{}::regclass", literal(&subject.name.sql()));
+    /// Notes what members look like now: only those that were given triggers, for another one may have
+    /// been attached since.
+    pub(super) fn register_members(&self, subject: &Subject, members: &[&Member]) -> String {
+        let members: Vec<String> =
+            members.iter().map(|m| format!("{}::regclass", literal(&m.name.sql()))).collect();
         let own = literal(&self.schema);
         let digest = fill(include_str!("../../../sql/postgres/digest.sql").trim(), &[("schema_name", &own)]);
         fill(
@@ -158,7 +171,7 @@ impl Capture {
                 ("digest", &digest),
                 ("s", &quote(&self.schema)),
                 ("log_name", &literal(&self.log_name(&subject.name))),
-                ("relid", &relid),
+                ("members", &members.join(", ")),
             ],
         )
     }
@@ -182,10 +195,9 @@ impl Capture {
 
     /// Drops the triggers of a table that is no member any more.
     pub(super) fn drop_triggers(&self, table: &str) -> Vec<String> {
-        let events = EVENTS.iter().map(|e| format!("{}_{}", self.schema, e.name));
-        let fence = self.fence_trigger();
+        let events = EVENTS.iter().map(|event| self.event_trigger(event));
         events
-            .chain([format!("{fence}_row"), fence])
+            .chain([self.fence_row_trigger(), self.fence_trigger()])
             .map(|name| format!("DROP TRIGGER IF EXISTS {} ON {table}", quote(&name)))
             .collect()
     }

@@ -129,6 +129,7 @@ pub(super) async fn prove(source: &PostgresSource, plan: &Plan) -> Result<()> {
             include_str!("../../../sql/postgres/unfenced_tables.sql"),
             &[
                 ("trigger", &literal(&standing.capture.fence_trigger())),
+                ("row_trigger", &literal(&standing.capture.fence_row_trigger())),
                 ("schema_name", &literal(&source.schema)),
                 ("by_row", if standing.capture.by_row { "true" } else { "false" }),
             ],

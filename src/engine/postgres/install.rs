@@ -4,14 +4,17 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use sqlx::AssertSqlSafe;
+
 use super::capture::{Capture, each, numbered};
-use super::connect::literal;
+use super::connect::{classify, literal};
 use super::facts::{self, Member, MemberKind, Subject};
 use super::inspect::{Registered, is_ours, registered};
 use super::remove;
 use super::session::{Session, text};
 use super::source::{PostgresSource, Standing};
-use crate::error::{Error, Kind, Result};
+use super::sqlstate::code;
+use crate::error::{Error, Result};
 use crate::model::{Plan, quote};
 
 /// How often a lock is tried for.
@@ -95,7 +98,7 @@ async fn ensure_schema(source: &PostgresSource, session: &mut Session) -> Result
         standing = source.standing(session).await?;
     }
     let statements = standing.capture.schema_statements(!standing.owner.is_empty());
-    attempt(source, session, &statements).await?.map_err(|e| {
+    persist(source, session, &statements, &[]).await?.map_err(|e| {
         let schema = quote(&source.schema);
         e.remedy(format!(
             "GRANT CREATE ON DATABASE to the user of the URL, or CREATE SCHEMA {schema} AUTHORIZATION it, or let a \
@@ -105,47 +108,52 @@ async fn ensure_schema(source: &PostgresSource, session: &mut Session) -> Result
     source.standing(session).await
 }
 
-/// One run of statements in a transaction. The outer error means that the connection is gone, the inner
-/// one that the statements were refused.
-async fn attempt(
-    source: &PostgresSource,
-    session: &mut Session,
-    statements: &[String],
-) -> Result<Result<()>> {
-    match session.execute(in_transaction(source, statements)).await {
-        Ok(_) => Ok(Ok(())),
-        Err(error) => {
-            session.execute("ROLLBACK").await?;
-            Ok(Err(error))
-        }
-    }
+/// How one run of statements ended.
+enum Attempt {
+    Done,
+    /// A lock could not be had in time.
+    Locked(Error),
+    Refused(Error),
 }
 
-/// As [`attempt`], again while a lock can't be had. `tables` are those that are locked, as SQL literals
-/// of their oids.
+/// One run of statements in a transaction. The error means that the connection is gone.
+async fn attempt(source: &PostgresSource, session: &mut Session, statements: &[String]) -> Result<Attempt> {
+    let all = AssertSqlSafe(in_transaction(source, statements));
+    let Err(error) = sqlx::raw_sql(all).execute(session.connection()?).await else {
+        return Ok(Attempt::Done);
+    };
+    session.execute("ROLLBACK").await?;
+    let is_lock = matches!(code(&error).as_deref(), Some("55P03" | "40P01"));
+    let error = classify(error, &source.place);
+    Ok(if is_lock { Attempt::Locked(error) } else { Attempt::Refused(error) })
+}
+
+/// Runs statements in a transaction, again and again while a lock can't be had. `tables` are those that
+/// are locked. The outer error means that the connection is gone, the inner one that the statements were
+/// refused.
 pub(super) async fn persist(
     source: &PostgresSource,
     session: &mut Session,
     statements: &[String],
     tables: &[u32],
 ) -> Result<Result<()>> {
-    for _ in 1..ATTEMPTS {
+    let mut attempts = 0;
+    loop {
+        attempts += 1;
         match attempt(source, session, statements).await? {
-            Err(error) if error.kind() == Kind::Unavailable => tokio::time::sleep(PAUSE).await,
-            done => return Ok(done),
+            Attempt::Done => return Ok(Ok(())),
+            Attempt::Refused(error) => return Ok(Err(error)),
+            Attempt::Locked(_) if attempts < ATTEMPTS => tokio::time::sleep(PAUSE).await,
+            Attempt::Locked(error) => {
+                let holders = holders(session, tables).await?;
+                return Ok(Err(Error::table(format!(
+                    "the table could not be locked in {ATTEMPTS} attempts; in use by {holders}"
+                ))
+                .because(error)
+                .remedy("wait for these transactions to end, or end them; or raise capture.lock_timeout")));
+            }
         }
     }
-    Ok(match attempt(source, session, statements).await? {
-        Err(error) if error.kind() == Kind::Unavailable => {
-            let holders = holders(session, tables).await?;
-            Err(Error::table(format!(
-                "the table could not be locked in {ATTEMPTS} attempts; in use by {holders}"
-            ))
-            .because(error)
-            .remedy("wait for these transactions to end, or end them; or raise capture.lock_timeout"))
-        }
-        done => done,
-    })
 }
 
 /// Who uses the tables, for people.
@@ -243,8 +251,11 @@ impl Work<'_> {
         for member in attached.iter().filter(|m| m.kind != MemberKind::Root && subject.captured) {
             statements.push(self.log_all(subject, member));
         }
-        statements.push(self.capture().register_members(subject));
-        attempt(self.source, &mut self.session, &statements).await
+        if !attached.is_empty() {
+            statements.push(self.capture().register_members(subject, &attached));
+        }
+        let tables: Vec<u32> = attached.iter().map(|m| m.relid).chain(gone).collect();
+        persist(self.source, &mut self.session, &statements, &tables).await
     }
 
     async fn add_triggers(&mut self, subject: &Subject, attached: &[&Member]) -> Result<Result<()>> {

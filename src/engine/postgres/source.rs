@@ -16,7 +16,7 @@ use crate::engine::{
     Definition, Fence, Identity, Limits, Measures, Options, Origin, Source, Stamp, Survey, Verdict, Watch,
     Writer,
 };
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::{
     Batch, Bounds, Extent, Key, Layout, Plan, RowStream, Schema, Sequence, States, TablePlan, Watermark,
 };
@@ -75,10 +75,11 @@ impl PostgresSource {
     /// Connects.
     ///
     /// # Errors
-    /// When the server can't be reached or refuses us.
+    /// When the server can't be reached or refuses us, or is not reached directly but through a pooler
+    /// in transaction mode.
     pub async fn connect(endpoint: &Endpoint, options: &Options) -> Result<Self> {
         let pool = connect(endpoint, options, Side::Source).await?;
-        Ok(PostgresSource {
+        let source = PostgresSource {
             pool,
             place: Arc::from(place(endpoint, Side::Source)),
             endpoint: endpoint.clone(),
@@ -88,7 +89,29 @@ impl PostgresSource {
             lock_timeout: options.lock_timeout,
             throttle: Arc::clone(&options.throttle),
             notes: Arc::default(),
-        })
+        };
+        if options.connections > 1 {
+            source.no_pooler().await?;
+        }
+        Ok(source)
+    }
+
+    /// Behind a pooler that hands out a server connection for each transaction, a session's settings,
+    /// statements and snapshots belong to somebody else at times. Two connections that take turns show it.
+    async fn no_pooler(&self) -> Result<()> {
+        let pid = "BEGIN; SELECT pg_backend_pid()";
+        let (mut one, mut other) = (self.session().await?, self.session().await?);
+        let first = one.row(pid).await?;
+        one.execute("COMMIT").await?;
+        let second = other.row(pid).await?;
+        let again = one.row(pid).await?;
+        one.commit().await?;
+        other.commit().await?;
+        if first == again && first != second {
+            return Ok(());
+        }
+        Err(Error::refused(format!("{}: a pooler in transaction mode stands before the server", self.place))
+            .remedy("let the URL lead to the server itself, or to a pool in session mode"))
     }
 
     /// A connection of its own for several statements.

@@ -19,10 +19,6 @@ const OLDEST_SERVER: u32 = 130_000;
 /// As [`Source::survey`](crate::engine::Source::survey).
 pub(super) async fn survey(source: &PostgresSource, schema: &Schema, plan: &Plan) -> Result<Survey> {
     let mut found = Survey::default();
-    if let Some(pooler) = pooler(source).await? {
-        found.blockers.push(pooler);
-        return Ok(found);
-    }
     let mut session = source.session().await?;
     let standing = source.standing(&mut session).await?;
     if standing.capture.server < OLDEST_SERVER {
@@ -45,25 +41,6 @@ pub(super) async fn survey(source: &PostgresSource, schema: &Schema, plan: &Plan
     unreadable_sequences(source, &mut session, &asked.role, &mut found).await?;
     session.close();
     Ok(found)
-}
-
-/// Behind a pooler that hands out a server connection for each transaction, a session's settings and
-/// snapshots belong to somebody else at times. Two of our connections taking turns show it.
-async fn pooler(source: &PostgresSource) -> Result<Option<Finding>> {
-    let pid = "BEGIN; SELECT pg_backend_pid()";
-    let (mut one, mut other) = (source.session().await?, source.session().await?);
-    let first = one.row(pid).await?;
-    one.execute("COMMIT").await?;
-    let second = other.row(pid).await?;
-    let again = one.row(pid).await?;
-    one.commit().await?;
-    other.commit().await?;
-    Ok((first != again || first == second).then(|| {
-        Finding::general(
-            format!("{}: a pooler in transaction mode stands before the server", source.place),
-            "let the URL lead to the server itself, or to a pool in session mode",
-        )
-    }))
 }
 
 /// The labels of tables on which capture stands already.

@@ -8,7 +8,10 @@ use std::time::{Duration, Instant};
 use secrecy::ExposeSecret;
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqlitePoolOptions, SqliteRow};
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row, Sqlite, SqliteConnection, SqlitePool};
+use sqlx::{
+    AssertSqlSafe, ConnectOptions, Connection, Executor, Row, SqlSafeStr, Sqlite, SqliteConnection,
+    SqlitePool,
+};
 
 use super::catalog::Catalog;
 use super::fault::{self, Doing};
@@ -168,7 +171,16 @@ impl Db {
                 Err(error) if fault::is_busy(&error) && Instant::now() < deadline => {
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }
-                begun => return begun.doing(&self.place, what),
+                begun => {
+                    let mut session = begun.doing(&self.place, what)?;
+                    // SQLite compiles definitions, and what triggers write to, by the schema that the
+                    // connection saw last. Only running a statement makes it look again.
+                    session
+                        .integer("SELECT count(*) FROM sqlite_schema WHERE rowid = 1")
+                        .await
+                        .doing(&self.place, what)?;
+                    return Ok(session);
+                }
             }
         }
     }
@@ -323,6 +335,13 @@ impl Session {
     pub(super) async fn define(&mut self, sql: &str) -> Result<(), sqlx::Error> {
         let query = sqlx::query(AssertSqlSafe(sql.to_string())).persistent(false);
         query.execute(&mut *self.connection).await?;
+        Ok(())
+    }
+
+    /// Compiles a statement without running it: what it names must exist and be known here. (EXPLAIN
+    /// would do, but listing the programs of triggers was seen to crash SQLite 3.51.)
+    pub(super) async fn compile(&mut self, sql: String) -> Result<(), sqlx::Error> {
+        self.connection.prepare(AssertSqlSafe(sql).into_sql_str()).await?;
         Ok(())
     }
 

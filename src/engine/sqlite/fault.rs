@@ -16,19 +16,22 @@ impl<T> Doing<T> for Result<T, sqlx::Error> {
 
 /// The error of a statement.
 pub(super) fn classify(error: sqlx::Error, place: &str, what: &str) -> Error {
-    let (kind, remedy) = match &error {
+    let (kind, remedy, said) = match error {
         sqlx::Error::Database(e) => {
             let code = e.code().and_then(|code| code.parse::<i32>().ok()).unwrap_or(1);
-            meaning(code, e.message())
+            let (kind, remedy) = meaning(code, e.message());
+            (kind, remedy, format!("{} (SQLite result code {code})", e.message()))
         }
-        sqlx::Error::PoolTimedOut
+        e @ (sqlx::Error::PoolTimedOut
         | sqlx::Error::PoolClosed
         | sqlx::Error::WorkerCrashed
-        | sqlx::Error::Io(_) => (Kind::Unavailable, None),
-        sqlx::Error::Configuration(_) => (Kind::Usage, Some("write it as sqlite:///path/to/file.db")),
-        _ => (Kind::Failed, None),
+        | sqlx::Error::Io(_)) => (Kind::Unavailable, None, e.to_string()),
+        e @ sqlx::Error::Configuration(_) => {
+            (Kind::Usage, Some("write it as sqlite:///path/to/file.db"), e.to_string())
+        }
+        e => (Kind::Failed, None, e.to_string()),
     };
-    let made = Error::new(kind, format!("{place}: {what}")).because(error);
+    let made = Error::new(kind, format!("{place}: {what}: {said}"));
     match remedy {
         Some(remedy) => made.remedy(remedy),
         None => made,
@@ -62,10 +65,15 @@ fn meaning(code: i32, message: &str) -> (Kind, Option<&'static str>) {
         1 if message.contains("no such column") || message.contains("has no column") => {
             (Kind::Table, Some("was the column dropped or renamed?"))
         }
-        1 if message.contains("no such collation") || message.contains("no such function") => (
-            Kind::Table,
-            Some("the application defines it and highwater has no such one: add the table to `exclude`"),
-        ),
+        1 if ["no such collation", "no such function", "unknown function"]
+            .iter()
+            .any(|m| message.contains(m)) =>
+        {
+            (
+                Kind::Table,
+                Some("the application defines it and highwater has no such one: add the table to `exclude`"),
+            )
+        }
         // BUSY, LOCKED, SCHEMA, INTERRUPT, NOMEM.
         5 | 6 | 17 => (Kind::Unavailable, Some("somebody holds the file's lock; it is tried again")),
         7 | 9 => (Kind::Unavailable, None),

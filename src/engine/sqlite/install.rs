@@ -214,11 +214,11 @@ async fn remove_capture(
 /// writes, and must never be committed.
 async fn compile(session: &mut Session, shape: &Shape) -> Result<(), sqlx::Error> {
     let table = quote(&shape.name);
-    session.run(format!("EXPLAIN INSERT INTO {table} DEFAULT VALUES")).await?;
-    session.run(format!("EXPLAIN DELETE FROM {table}")).await?;
+    session.compile(format!("INSERT INTO {table} DEFAULT VALUES")).await?;
+    session.compile(format!("DELETE FROM {table}")).await?;
     if let Some(column) = shape.written_columns().next() {
         let column = quote(&column.name);
-        session.run(format!("EXPLAIN UPDATE {table} SET {column} = {column}")).await?;
+        session.compile(format!("UPDATE {table} SET {column} = {column}")).await?;
     }
     Ok(())
 }

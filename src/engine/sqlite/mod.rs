@@ -12,6 +12,9 @@
 //! | no setting silences triggers | the target's are taken off within the transaction ([`silence`]) |
 //! | a file can be replaced under an open connection | it is looked at again and again ([`connect`]) |
 //! | a trigger that names a missing table fails its writer | `remove` drops triggers first, and a lost log is made again within a second |
+//!
+//! What can't be noticed: a writer whose connection has triggers switched off by
+//! `SQLITE_DBCONFIG_ENABLE_TRIGGER`, and one that writes pages or the schema past SQL.
 
 mod capture;
 mod catalog;

@@ -16,7 +16,7 @@ use crate::engine::{
     Definition, Fence, Identity, Limits, Measures, Options, Origin, Source, Stamp, Survey, Verdict, Watch,
     Writer,
 };
-use crate::error::Result;
+use crate::error::{Kind, Result};
 use crate::model::{
     Batch, Bounds, Extent, Key, Layout, Plan, RowStream, Schema, Sequence, States, TablePlan, Watermark,
     quote,
@@ -142,7 +142,12 @@ impl Source for SqliteSource {
     }
 
     async fn batch(&self, watch: Watch<'_>, limits: Limits) -> Result<Batch> {
-        read::batch(&self.0, watch, limits).await
+        let batch = read::batch(&self.0, watch, limits).await;
+        if batch.as_ref().is_err_and(|e| e.kind() == Kind::Doubtful) {
+            // What is wrong may be in rows that no change of the schema tells of.
+            *self.0.look.lock().await = None;
+        }
+        batch
     }
 
     async fn states(&self, table: &TablePlan, origin: &Origin, keys: &[Key]) -> Result<States> {

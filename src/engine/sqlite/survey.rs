@@ -98,10 +98,8 @@ async fn target_table(
     let known = columns.iter().all(|c| shape.columns.iter().any(|k| quote(&k.name) == *c));
     if triggers.is_empty() && known && !columns.is_empty() {
         let nulls = vec!["NULL"; columns.len()].join(", ");
-        let sql =
-            format!("EXPLAIN INSERT INTO {} ({}) VALUES ({nulls})", quote(&shape.name), columns.join(", "));
-        // A connection that only reads refuses to run a write, not to compile one.
-        if let Err(error) = session.define(&sql).await {
+        let sql = format!("INSERT INTO {} ({}) VALUES ({nulls})", quote(&shape.name), columns.join(", "));
+        if let Err(error) = session.compile(sql).await {
             let error = fault::classify(error, &session.place.clone(), "rows can't be written");
             survey.blockers.push(finding(Some(table), &error));
         }
@@ -114,16 +112,20 @@ fn collation_of(text: &str) -> &str {
     text.rsplit_once("COLLATE ").map_or("BINARY", |(_, collation)| collation)
 }
 
-/// Takes the write lock and lets go of it: what can't be written to says so.
+/// Writes something that is never committed: BEGIN IMMEDIATE alone succeeds where nothing can be
+/// written.
 async fn writable(db: &Db, purpose: &str, survey: &mut Survey) -> Result<()> {
-    match db.writing(&format!("highwater must {purpose}")).await {
-        Ok(session) => session.undo().await.doing(&db.place, "looking whether it can be written"),
-        Err(error) if error.kind() == Kind::Refused => {
-            survey.blockers.push(finding(None, &error));
-            Ok(())
-        }
-        Err(error) => Err(error),
+    let what = format!("highwater must {purpose}");
+    let tried = async {
+        let mut session = db.writing(&what).await?;
+        session.define("CREATE TABLE highwater_ledger_probe (a)").await.doing(&db.place, &what)?;
+        session.undo().await.doing(&db.place, &what)
+    };
+    match tried.await {
+        Err(error) if error.kind() == Kind::Refused => survey.blockers.push(finding(None, &error)),
+        done => done?,
     }
+    Ok(())
 }
 
 /// The collations that are known here.

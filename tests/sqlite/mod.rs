@@ -1,0 +1,9 @@
+//! SQLite on both sides, on real files, without the program around it.
+
+mod capture;
+mod faults;
+mod keys;
+mod reading;
+mod rig;
+mod values;
+mod writing;
