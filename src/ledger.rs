@@ -50,7 +50,7 @@ pub struct Actor {
 impl Actor {
     /// The user of this process on this machine, running `command` under settings with that hash.
     pub fn here(command: &str, settings: &str) -> Self {
-        let name = ["USER", "LOGNAME"].iter().find_map(|v| std::env::var(v).ok());
+        let name = ["USER", "LOGNAME"].iter().find_map(|v| std::env::var(v).ok()).or_else(user_number);
         let host = std::fs::read_to_string("/etc/hostname").ok().map(|h| h.trim().to_string());
         Actor {
             name: name.unwrap_or_else(|| "unknown".to_string()),
@@ -64,6 +64,12 @@ impl Actor {
     pub fn holder(&self) -> String {
         format!("{} on {} by {}, process {}", self.command, self.host, self.name, std::process::id())
     }
+}
+
+/// Who owns this process, where its environment has no name for it, as in a container.
+fn user_number() -> Option<String> {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata("/proc/self").ok().map(|process| format!("uid {}", process.uid()))
 }
 
 /// The ledger of one database.

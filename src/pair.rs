@@ -69,8 +69,8 @@ pub async fn connect(database: &DatabaseSettings, settings: &Settings) -> Result
     };
     let (source, target) =
         tokio::join!(engine::source(&database.source, &options), engine::target(&database.target, &options));
-    let place = |side: &str| format!("database {}: {side}", database.name);
-    let (source, target) = (source.at(place("source"))?, target.at(place("target"))?);
+    let place = format!("database {}", database.name);
+    let (source, target) = (source.at(&place)?, target.at(&place)?);
     let identity = source.identity().await?;
     let other = target.identity().await?;
     if !identity.database.is_empty() && identity.database == other.database {
@@ -93,9 +93,9 @@ pub async fn plan(
     settings: &Settings,
     ledger: Option<&Ledger>,
 ) -> Result<Plan> {
-    let unfinished = match ledger {
-        Some(ledger) => unfinished(ledger).await?,
-        None => HashSet::new(),
+    let (unfinished, began) = match ledger {
+        Some(ledger) => (unfinished(ledger).await?, ledger.read().await?.identity.is_some()),
+        None => (HashSet::new(), false),
     };
     let (source, target) = tokio::try_join!(sides.source.schema(), sides.target.schema())?;
     let mut plan = plan::make(database, settings.copy.schema, &source, &target, &unfinished);
@@ -103,6 +103,10 @@ pub async fn plan(
         tokio::try_join!(sides.source.survey(&source, &plan), sides.target.survey(&target, &plan))?;
     plan::add_survey(&mut plan, of_source);
     plan::add_survey(&mut plan, of_target);
+    if !began {
+        let filled = filled_targets(sides, &plan).await?;
+        plan.blockers.extend(filled);
+    }
     match sides.target.capture_here().await? {
         CaptureHere::None => {}
         CaptureHere::Foreign => plan.warnings.push(Finding::general(
@@ -175,9 +179,6 @@ pub async fn prepare(
         plan.tables.iter().cloned().partition(forbidden);
     plan.tables = tables;
     plan.excluded.extend(stopped.iter().map(|t| t.source.clone()));
-    if began.is_none() {
-        refuse_filled_targets(sides, &database.name, &plan).await?;
-    }
     if sides.target.capture_here().await? == CaptureHere::Foreign {
         sides.target.remove_foreign_capture().await?;
     }
@@ -244,7 +245,7 @@ fn check_identity(database: &str, began_with: Option<&Identity>, now: &Identity)
 }
 
 /// A first copy goes into empty tables only: rows that stand there already are somebody's.
-async fn refuse_filled_targets(sides: &Sides, database: &str, plan: &Plan) -> Result<()> {
+async fn filled_targets(sides: &Sides, plan: &Plan) -> Result<Vec<Finding>> {
     let mut blockers = Vec::new();
     for table in plan.tables.iter().filter(|t| !t.create) {
         if !sides.target.is_empty(table).await? {
@@ -252,5 +253,5 @@ async fn refuse_filled_targets(sides: &Sides, database: &str, plan: &Plan) -> Re
             blockers.push(Finding::of(&table.source, what, "empty it, or add the table to `exclude`"));
         }
     }
-    if blockers.is_empty() { Ok(()) } else { Err(blocked(database, &blockers)) }
+    Ok(blockers)
 }

@@ -124,10 +124,8 @@ async fn follow_all(
     while let Some(ended) = running.join_next().await {
         let ended = ended.map_err(|e| Error::failed("a database's task died").because(e))?;
         if let Err(error) = ended {
-            if running.is_empty() || first.is_err() {
-                tracing::debug!("no database is left running");
-            } else {
-                tracing::error!(error = %error, "the other databases go on");
+            if first.is_err() || !running.is_empty() {
+                tracing::error!(%error, others_running = running.len(), "a database can't go on");
             }
             first = first.and(Err(error));
         }
@@ -232,10 +230,6 @@ impl Leg {
                     return Err(held(ledger.as_ref(), &self.database.name).await);
                 }
             }
-            if !told {
-                tracing::info!(database = %self.database.name, "standing by: another process holds the lease");
-                told = true;
-            }
             let entry = match &ledger {
                 Some(ledger) => Some(ledger.read().await?),
                 None => None,
@@ -247,6 +241,10 @@ impl Leg {
                     status.take_entry(entry, None);
                 }
             });
+            if !told {
+                tracing::info!(database = %self.database.name, "standing by: another process holds the lease");
+                told = true;
+            }
             tokio::select! {
                 () = sleep(STANDBY) => {}
                 () = self.stop.cancelled() => return Ok(None),

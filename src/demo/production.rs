@@ -194,17 +194,17 @@ async fn insert(
     while done < first.rows {
         let rows = most.min(first.rows - done);
         let values: Vec<Value> = (done..done + rows).flat_map(|n| (first.row)(maker, n)).collect();
-        link.run(insertion(first, rows), &values).await?;
+        link.run(insertion(first, rows, maker.dialect), &values).await?;
         done += rows;
         so_far(done);
     }
     Ok(())
 }
 
-fn insertion(first: &First, rows: u64) -> String {
+fn insertion(first: &First, rows: u64, dialect: Dialect) -> String {
     let width = first.columns.len() as u64;
     let row = |r: u64| {
-        let places: Vec<String> = (1..=width).map(|c| format!("${}", r * width + c)).collect();
+        let places: Vec<String> = (1..=width).map(|c| dialect.place(r * width + c)).collect();
         format!("({})", places.join(","))
     };
     let rows: Vec<String> = (0..rows).map(row).collect();

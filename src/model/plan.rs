@@ -96,8 +96,8 @@ impl TablePlan {
         self.source.to_string()
     }
 
-    /// Identifies what is decided about the table, without its sizes: sixteen hexadecimal digits.
-    pub fn shape(&self) -> String {
+    /// What is decided about the table, without sizes and without what names only one life of it.
+    pub fn decision(&self) -> Vec<u8> {
         let decided = (
             &self.source,
             &self.target,
@@ -107,8 +107,13 @@ impl TablePlan {
             self.form,
             self.partitioned,
         );
-        let mut digest = Sha256::new_with_prefix(serde_json::to_vec(&decided).unwrap_or_default());
-        digest.update(&self.target_id);
+        serde_json::to_vec(&decided).unwrap_or_default()
+    }
+
+    /// Identifies the decision together with the target table it is about, so that another table under
+    /// the same name is noticed: sixteen hexadecimal digits.
+    pub fn shape(&self) -> String {
+        let digest = Sha256::new_with_prefix(self.decision()).chain_update(&self.target_id);
         hex::encode(&digest.finalize()[..8])
     }
 

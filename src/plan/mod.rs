@@ -284,8 +284,8 @@ fn nearest(name: &str, names: &[String]) -> String {
 }
 
 fn hash(tables: &[TablePlan]) -> String {
-    let shapes: String = tables.iter().map(TablePlan::shape).collect();
-    hex::encode(&Sha256::digest(shapes)[..8])
+    let decisions: Vec<u8> = tables.iter().flat_map(TablePlan::decision).collect();
+    hex::encode(&Sha256::digest(decisions)[..8])
 }
 
 #[cfg(test)]

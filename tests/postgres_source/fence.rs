@@ -15,7 +15,10 @@ const FIRST: Stamp = Stamp { epoch: 1, attempt: 1 };
 
 async fn code(case: &Case, sql: &str) -> Option<String> {
     let mut connection = case.database.connect().await;
-    run(&mut connection, sql).await.err().and_then(|e| e.as_database_error()?.code().map(|c| c.into_owned()))
+    run(&mut connection, sql)
+        .await
+        .err()
+        .and_then(|e| e.as_database_error()?.code().map(std::borrow::Cow::into_owned))
 }
 
 async fn run(connection: &mut PgConnection, sql: &str) -> Result<(), sqlx::Error> {

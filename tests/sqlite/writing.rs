@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use highwater::engine::{self, Arg, Feed, Stamp};
+use highwater::engine::{self, Arg, Definition, Feed, Stamp};
 use highwater::error::Kind;
 use highwater::model::{Block, Sequence, TableName, Value};
 
@@ -369,4 +369,16 @@ async fn whoever_holds_the_write_lock_is_seen() {
     assert_ne!(second[0].id, first[0].id);
     writer.execute("ROLLBACK").await;
     assert_eq!(rig.source.writers(&rig.plan).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn definitions_are_made_by_the_schema_as_it_is() {
+    let rig = Rig::new(TABLE).await;
+    let sql = "CREATE TRIGGER made AFTER INSERT ON t BEGIN SELECT 1; END".to_string();
+    let definition = Definition { stage: engine::Stage::Rest, table: None, sql };
+    rig.target.define(&definition).await.unwrap();
+    rig.files.target.execute("DROP TRIGGER made").await;
+    // The connection saw the trigger last, and SQLite would say that it is there.
+    rig.target.define(&definition).await.unwrap();
+    assert_eq!(rig.files.target.value("SELECT count(*) FROM sqlite_master WHERE name = 'made'").await, "1");
 }
