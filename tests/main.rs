@@ -1,8 +1,6 @@
 //! The tests, as one program: `cargo test --test main`, or `tests/run` for everything.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-mod model;
-
 #[macro_use]
 mod support;
 
@@ -10,6 +8,9 @@ mod cases;
 mod contract;
 mod convergence;
 mod demo;
+mod documents;
+mod model;
 mod postgres;
 mod postgres_source;
 mod postgres_target;
+mod sqlite;

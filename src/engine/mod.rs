@@ -26,7 +26,7 @@ use crate::throttle::Throttle;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
     /// The database itself: on PostgreSQL the cluster's system identifier and the database's oid, on
-    /// SQLite a random id that capture leaves in the file (empty before).
+    /// SQLite the random id that capture leaves in the file, before that the file's device and inode.
     pub database: String,
     /// Its life: on PostgreSQL the timeline, which a failover or a restore to a point in time changes.
     pub life: String,

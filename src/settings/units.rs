@@ -52,8 +52,17 @@ pub(super) fn migration(given: &Given) -> Result<String, String> {
              such as \"pilot_2\""
         ));
     }
+    // On SQLite the name stands in those of capture's objects, where these would fall under another's.
+    let first = name.split('_').next().unwrap_or(name);
+    if OBJECT_WORDS.contains(&first) {
+        return Err(format!("{name:?} can't be a migration's name: it begins like an object of capture"));
+    }
     Ok(name.to_owned())
 }
+
+/// The first words in the names of capture's objects on SQLite.
+const OBJECT_WORDS: [&str; 9] =
+    ["log", "meta", "tables", "fence", "insert", "update", "delete", "before", "seal"];
 
 /// One of a few words, each of which stands for a value.
 pub(super) fn choice<T: Copy>(choices: &[(&str, T)]) -> impl Fn(&Given) -> Result<T, String> {
