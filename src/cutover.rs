@@ -24,7 +24,7 @@ use crate::engine::{Lease, Stamp, Watch, Writer};
 use crate::error::{Error, Kind, Policy, Result};
 use crate::fault;
 use crate::follow::{Ended, Follow, Goal};
-use crate::ledger::{Actor, AttemptState, Ledger};
+use crate::ledger::{self, Actor, AttemptState, Ledger};
 use crate::model::{Extent, Phase, TableState, Watermark};
 use crate::pair::{self, Generations, Pair, Sides};
 use crate::run;
@@ -295,6 +295,7 @@ impl Sync {
     async fn move_sequences(&self) -> Result<Vec<String>> {
         let sequences = self.pair.sides.source.sequences().await?;
         let mut tx = self.pair.sides.target.begin().await?;
+        ledger::hold_epoch(tx.as_mut(), self.pair.ledger.database(), self.pair.epoch).await?;
         let moved = tx.move_sequences(&sequences).await?;
         tx.commit().await?;
         Ok(moved.iter().map(ToString::to_string).collect())

@@ -321,7 +321,7 @@ impl Follow {
         let replay =
             Replay { pair: self.pair.clone(), table: tracked.plan.clone()?, origin: tracked.origin.clone()? };
         let from = tracked.watermark.clone()?;
-        tracked.busy = true;
+        tracked.begins(Instant::now());
         Some((replay, from))
     }
 

@@ -17,7 +17,7 @@ use crate::engine::{Arg, Definition, Identity, Origin, Record, Stamp, Target, Tx
 use crate::error::{Error, Kind, Result};
 use crate::model::{Bounds, Key, Phase, TablePlan, TableState, Watermark};
 
-pub use act::{Act, Step, advance, forget_parked, guard, parked_hashes, record_parked};
+pub use act::{Act, Step, advance, forget_parked, guard, hold_epoch, parked_hashes, record_parked};
 pub use entry::{Attempt, AttemptState, Chunk, Entry, Event, Parked, TableEntry};
 
 /// The version of the ledger's tables. Another one is refused.

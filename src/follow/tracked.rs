@@ -6,7 +6,11 @@ use tokio::time::Instant;
 
 use crate::engine::{Origin, Watch};
 use crate::ledger::TableEntry;
-use crate::model::{Extent, TablePlan, TableState, Watermark};
+use crate::model::{Extent, Strategy, TablePlan, TableState, Watermark};
+
+/// A keyless table is read whole whenever something in it changed. It rests this many times as long as
+/// that took, so that a busy one takes a fifth of the time at most.
+const WHOLE_REST: u32 = 4;
 
 /// One table of the loop.
 pub(super) struct Tracked {
@@ -23,6 +27,7 @@ pub(super) struct Tracked {
     /// When parked rows are to be tried again.
     pub(super) retry_at: Instant,
     retries: u32,
+    began: Instant,
     failures: u32,
     stops: u32,
     look_at: Instant,
@@ -42,6 +47,7 @@ impl Tracked {
             pass_at: now,
             retry_at: now,
             retries: 0,
+            began: now,
             failures: 0,
             stops: 0,
             look_at: now,
@@ -96,10 +102,18 @@ impl Tracked {
         !self.busy && self.wait_until <= now
     }
 
+    /// A job begins to replay it.
+    pub(super) fn begins(&mut self, now: Instant) {
+        self.busy = true;
+        self.began = now;
+    }
+
+    /// The job has replayed it as far as `watermark`.
     pub(super) fn drained(&mut self, watermark: Watermark, now: Instant) {
         self.watermark = Some(watermark);
         self.failures = 0;
-        self.wait_until = now;
+        let whole = self.plan.as_ref().is_some_and(|p| p.strategy == Strategy::Whole);
+        self.wait_until = if whole { now + (now - self.began) * WHOLE_REST } else { now };
     }
 
     pub(super) fn retried(&mut self, now: Instant, backoff: (Duration, Duration)) {

@@ -40,6 +40,17 @@ pub enum Step<'a> {
     Again,
 }
 
+/// Refuses unless the database is still in `epoch`, and keeps it there until the transaction ends: the
+/// first step of every transaction that writes to the product's tables or sequences.
+///
+/// # Errors
+/// [`Kind::Superseded`](crate::error::Kind) when the epoch is another one.
+pub async fn hold_epoch(tx: &mut dyn Tx, database: &str, epoch: i64) -> Result<()> {
+    let sql = "SELECT epoch FROM {l}epochs WHERE database_name = ?1{for share}";
+    let row = one(tx.rows(sql, &[database.into()]).await?)?;
+    if integer(&row, 0)? == epoch { Ok(()) } else { Err(superseded(database, "the epoch has changed")) }
+}
+
 /// Refuses the act unless it is still right: the epoch is the one read with the states, and the
 /// states are newer than what was applied. Holds both until the transaction ends.
 ///
@@ -48,14 +59,10 @@ pub enum Step<'a> {
 /// chunk read before a batch and committed after it would bring old values back.
 ///
 /// # Errors
-/// [`Kind::Superseded`] when it must be read again.
+/// [`Kind::Superseded`](crate::error::Kind) when it must be read again.
 pub async fn guard(tx: &mut dyn Tx, act: &Act<'_>) -> Result<()> {
     let label = act.table.label();
-    let epoch = "SELECT epoch FROM {l}epochs WHERE database_name = ?1{for share}";
-    let epoch = one(tx.rows(epoch, &[act.database.into()]).await?)?;
-    if integer(&epoch, 0)? != act.epoch {
-        return Err(superseded(&label, "the epoch has changed"));
-    }
+    hold_epoch(tx, act.database, act.epoch).await?;
     let lock = if matches!(act.step, Step::Chunk(_)) { "{for share}" } else { "{for update}" };
     let sql = format!(
         "SELECT state, watermark, origin FROM {{l}}tables WHERE database_name = ?1 AND label = ?2{lock}"
@@ -125,7 +132,7 @@ pub async fn record_parked(
 /// Moves the watermark, or closes the chunk, as the last write of the transaction.
 ///
 /// # Errors
-/// [`Kind::Superseded`] when the chunk was done by somebody else.
+/// [`Kind::Superseded`](crate::error::Kind) when the chunk was done by somebody else.
 pub async fn advance(tx: &mut dyn Tx, act: &Act<'_>, rows: u64, bytes: u64) -> Result<()> {
     let label = act.table.label();
     let table: [Arg; 2] = [act.database.into(), label.as_str().into()];

@@ -62,7 +62,7 @@ impl Ledger {
     /// Ends an attempt, with an event. It must be the last one and not invalidated before.
     ///
     /// # Errors
-    /// [`Kind::Superseded`] when it is not.
+    /// [`Kind::Superseded`](crate::error::Kind) when it is not.
     pub async fn end_attempt(&self, stamp: Stamp, state: AttemptState) -> Result<()> {
         let mut tx = self.target.begin().await?;
         let moved = tx

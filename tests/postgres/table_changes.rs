@@ -1,18 +1,8 @@
 //! Tables that change under the daemon: that table stops with the reason or is copied anew.
 
-use std::time::Duration;
-
-use super::copied;
-use crate::support::compare::{assert_same, differences};
-use crate::support::{Daemon, Pair, eventually};
-
-async fn follows(pair: &Pair, except: &[&str]) {
-    eventually(Duration::from_secs(30), || async {
-        let found = differences(&pair.source, &pair.target, except).await;
-        if found.is_empty() { Ok(()) } else { Err(found.join("\n")) }
-    })
-    .await;
-}
+use super::{copied, follows};
+use crate::support::compare::assert_same;
+use crate::support::{Daemon, Pair};
 
 async fn other_goes_on(pair: &Pair, daemon: &Daemon) {
     pair.source.execute("INSERT INTO other SELECT coalesce(max(id), 0) + 1, 'x' FROM other").await;
