@@ -3,6 +3,7 @@
 mod bad_input;
 mod crashes;
 mod final_sync;
+mod guards;
 mod main_job;
 mod parked;
 mod races;

@@ -1,5 +1,5 @@
-//! docs/how-it-works.md, "only newer states are applied" and "a watermark moves on from where it was
-//! read": a daemon that lost its lease finishes what it had begun, after another took over.
+//! docs/how-it-works.md, "only newer states are applied": a daemon that lost its lease finishes what it
+//! had begun, after another took over.
 
 use super::copied;
 use crate::support::compare::assert_same;
@@ -14,24 +14,6 @@ async fn take_over(pair: &Pair, highwater: &Highwater) -> Daemon {
         )
         .await;
     highwater.clone().without_faults().on_another_port().spawn(&["run"])
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_batch_read_before_the_takeover_and_applied_after_it() {
-    let pair = Pair::postgres().await;
-    let highwater = copied(&pair).await;
-    let (halted, pause) = highwater.clone().pause_at("after_batch_read@3");
-    let old = halted.spawn(&["run"]);
-    old.wait_until_in_sync().await;
-    pair.source.execute("UPDATE t SET v = 'old' WHERE id = 1").await;
-    pause.reached().await;
-    let new = take_over(&pair, &highwater).await;
-    pair.source.execute("UPDATE t SET v = 'new' WHERE id = 1").await;
-    new.wait_until_in_sync().await;
-    super::follows(&pair, &[]).await;
-    pause.go_on();
-    old.wait_for_log("interrupted").await;
-    assert_same(&pair).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
