@@ -199,7 +199,7 @@ impl DatabaseStatus {
 
     /// Why the target is not in step with the source within `lag`; empty when it is. Unknown is a no.
     pub fn not_in_sync(&self, lag: Duration) -> Vec<String> {
-        const FRESH: Duration = Duration::from_secs(10);
+        const FRESH: Duration = Duration::from_secs(5);
         let fresh = |at: Option<Instant>| at.is_some_and(|at| at.elapsed() <= FRESH);
         let mut reasons = Vec::new();
         if self.role != Role::Active {
