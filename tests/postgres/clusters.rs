@@ -90,3 +90,22 @@ async fn lost_servers_are_waited_for() {
     highwater.run(&["final-sync"]).await.ok();
     assert_same(&pair).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_jumps_changes_what_is_shown_and_nothing_else() {
+    let pair = Pair::postgres().await;
+    let highwater = copied(&pair).await;
+    pair.source.execute("UPDATE t SET v = 'later' WHERE id <= 10").await;
+    for (jump, least, most) in [("+ interval '1 day'", 0.0, 0.1), ("- interval '2 days'", 86_000.0, 87_000.0)]
+    {
+        pair.source
+            .execute(&format!("UPDATE highwater_capture.\"public.t\" SET captured_at = captured_at {jump}"))
+            .await;
+        let status = highwater.run(&["status", "--json"]).await.json();
+        let tables = status["databases"][0]["tables"].as_array().unwrap().clone();
+        let lag = tables.iter().find(|t| t["table"] == "t").unwrap()["lag_seconds"].as_f64().unwrap();
+        assert!((least..=most).contains(&lag), "{lag}");
+    }
+    highwater.run(&["final-sync"]).await.ok();
+    assert_same(&pair).await;
+}
