@@ -1,14 +1,16 @@
 //! Killed anywhere, the next start goes on and nothing is lost.
 
 use super::{CHANGES, shop};
-use crate::support::Engine;
 use crate::support::compare::assert_same;
+use crate::support::{Db, Engine};
 
 contract!(
     killed_while_copying,
     killed_while_replaying,
     the_answer_to_a_commit_is_lost,
     finished_chunks_are_not_repeated,
+    killed_while_making_tables,
+    killed_while_retrying_parked_rows,
     killed_while_cleaning,
 );
 
@@ -77,6 +79,42 @@ async fn finished_chunks_are_not_repeated(engine: Engine) {
     pause.go_on();
     assert_eq!(daemon.wait().await, Some(0));
     assert_same(&pair).await;
+}
+
+async fn killed_while_making_tables(engine: Engine) {
+    let pair = engine.pair().await;
+    pair.source.execute(super::TABLES).await;
+    pair.source.execute(super::ROWS).await;
+    let highwater = super::settings(&pair).setting("copy.schema", "create");
+    for fault in ["after_definitions_kept=kill", "before_chunk_commit@2=kill", "after_chunk_commit@9=kill"] {
+        highwater.clone().fault(fault).run(&["copy"]).await.killed();
+    }
+    pair.source.execute(CHANGES).await;
+    highwater.run(&["final-sync"]).await.ok();
+    assert_same(&pair).await;
+    let unique = sqlx::raw_sql("INSERT INTO parents VALUES (7777, 'p1', NULL)");
+    let refused = match &pair.target {
+        Db::Postgres(database) => unique.execute(database.pool()).await.is_err(),
+        Db::Sqlite(file) => unique.execute(file.pool()).await.is_err(),
+    };
+    assert!(refused, "the unique index is there");
+}
+
+async fn killed_while_retrying_parked_rows(engine: Engine) {
+    for fault in ["after_retry_read=kill", "before_retry_commit=kill", "after_retry_commit=kill"] {
+        let (pair, highwater) = shop(engine).await;
+        let highwater = highwater.setting("replay.batch_rows", "1");
+        highwater.run(&["copy"]).await.ok();
+        pair.source
+            .execute(
+                "UPDATE parents SET name = 'tmp' WHERE id = 1; UPDATE parents SET name = 'p1' WHERE id = 2;
+                 UPDATE parents SET name = 'p2' WHERE id = 1;",
+            )
+            .await;
+        highwater.clone().fault(fault).run(&["final-sync"]).await.killed();
+        highwater.run(&["final-sync"]).await.ok();
+        assert_same(&pair).await;
+    }
 }
 
 async fn killed_while_cleaning(engine: Engine) {
