@@ -71,13 +71,35 @@ pub struct Follow {
     mending: bool,
     purging: bool,
     asked: bool,
+    definitions: Definitions,
 }
 
-/// What runs beside the loop: one job at a time for each table, one mending capture, one purging.
+/// How far the target's own indexes, keys and views are, where highwater makes them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Definitions {
+    /// Some are left for when every table is drained; tried again from then on, after failures.
+    Open {
+        /// When.
+        at: Instant,
+        /// How often it failed for what the rows hold.
+        failures: u32,
+    },
+    /// A job makes them.
+    Making {
+        /// As above.
+        failures: u32,
+    },
+    /// None are left.
+    Made,
+}
+
+/// What runs beside the loop: one job at a time for each table, one each that mends capture, purges, and
+/// makes definitions.
 enum Job {
     Table(String),
     Mend,
     Purge,
+    Define,
 }
 
 /// What a job did.
@@ -87,6 +109,7 @@ enum Done {
     Retried,
     Mended(Generations),
     Purged,
+    Defined,
 }
 
 impl Follow {
@@ -107,7 +130,11 @@ impl Follow {
             mending: false,
             purging: false,
             asked: false,
+            definitions: Definitions::Made,
         };
+        if !follow.pair.ledger.open_definitions().await?.is_empty() {
+            follow.definitions = Definitions::Open { at: Instant::now(), failures: 0 };
+        }
         follow.read_ledger().await?;
         Ok(follow)
     }
@@ -131,7 +158,7 @@ impl Follow {
         let mut ended = None;
         loop {
             if ended.is_none() {
-                ended = self.ended().await?;
+                ended = self.ended();
                 if ended.is_some() {
                     self.stop.cancel();
                 }
@@ -164,20 +191,18 @@ impl Follow {
         Ok(ended.unwrap_or(Ended::Stopped))
     }
 
-    async fn ended(&mut self) -> Result<Option<Ended>> {
+    fn ended(&self) -> Option<Ended> {
         let reached = match &self.goal {
-            Goal::Forever if self.asked => return Ok(Some(Ended::Asked)),
+            Goal::Forever if self.asked => return Some(Ended::Asked),
             Goal::Forever => false,
-            Goal::Copied => self.all_copied(),
-            Goal::Reach(_) => self.jobs.is_empty() && self.tables.keys().all(|label| self.has_reached(label)),
+            Goal::Copied => self.all_copied() && self.definitions == Definitions::Made,
+            Goal::Reach(_) => {
+                self.jobs.is_empty()
+                    && self.definitions == Definitions::Made
+                    && self.tables.keys().all(|label| self.has_reached(label))
+            }
         };
-        if !reached {
-            return Ok(None);
-        }
-        if matches!(self.goal, Goal::Reach(_)) {
-            self.define_rest().await?;
-        }
-        Ok(Some(Ended::Reached))
+        reached.then_some(Ended::Reached)
     }
 
     fn all_copied(&self) -> bool {
@@ -249,6 +274,7 @@ impl Follow {
 
     async fn start_jobs(&mut self) -> Result<()> {
         let now = Instant::now();
+        self.start_define(now);
         let mut replaying =
             self.tables.values().filter(|t| t.busy && t.state.allows() == Work::Replay).count();
         let one_shot = matches!(self.goal, Goal::Reach(_));
@@ -351,6 +377,7 @@ impl Follow {
                     other => note_failure("capture can't be mended now; tried again", other),
                 };
             }
+            Job::Define => return self.defined(done),
             Job::Purge => {
                 self.purging = false;
                 return note_failure("the change logs can't be purged now; tried again", done);
@@ -370,14 +397,13 @@ impl Follow {
             }
             Ok(Done::Drained(watermark)) => {
                 tracked.drained(watermark, now);
-                self.define_unique(&label).await?;
                 self.refresh(&label).await
             }
             Ok(Done::Retried) => {
                 tracked.retried(now, BACKOFF);
                 self.refresh(&label).await
             }
-            Ok(Done::Mended(_) | Done::Purged) => Ok(()),
+            Ok(Done::Mended(_) | Done::Purged | Done::Defined) => Ok(()),
             Err(error) => self.failed(&label, error).await,
         }
     }
@@ -433,22 +459,44 @@ impl Follow {
         Ok(())
     }
 
-    /// Makes the unique indexes of a table whose log was drained past its last chunk. One that finds
-    /// a collision is made later, when replay has moved on.
-    async fn define_unique(&mut self, label: &str) -> Result<()> {
-        match copy::define(&self.pair, Stage::Unique, Some(label)).await {
-            Err(error) if error.kind() == Kind::Data => {
-                tracing::warn!(table = label, error = %error.summary(), "a unique index is made later");
-                Ok(())
-            }
-            other => other,
+    /// Makes what is left of the definitions, once every table is drained past its last chunk: a unique
+    /// index would not take a row that is stale.
+    fn start_define(&mut self, now: Instant) {
+        let Definitions::Open { at, failures } = self.definitions else { return };
+        let ready = |(label, t): (&String, &Tracked)| t.is_settled() || self.has_reached(label);
+        if now < at || !self.tables.iter().all(ready) {
+            return;
         }
+        self.definitions = Definitions::Making { failures };
+        let pair = self.pair.clone();
+        let define = async move {
+            copy::define(&pair, Stage::Unique, None).await?;
+            copy::define(&pair, Stage::Rest, None).await?;
+            Ok(Done::Defined)
+        };
+        self.jobs.spawn(async move { (Job::Define, define.await) });
     }
 
-    /// Makes what is left of the definitions, once every table is drained.
-    async fn define_rest(&mut self) -> Result<()> {
-        copy::define(&self.pair, Stage::Unique, None).await?;
-        copy::define(&self.pair, Stage::Rest, None).await
+    /// The definitions are made; or they found rows that collide, and wait for replay to move on.
+    fn defined(&mut self, done: Result<Done>) -> Result<()> {
+        let failures = match self.definitions {
+            Definitions::Making { failures } => failures + 1,
+            Definitions::Open { .. } | Definitions::Made => 1,
+        };
+        match done {
+            Ok(_) => self.definitions = Definitions::Made,
+            Err(error) if error.policy() == Policy::End => return Err(error),
+            Err(error) if failures >= ROUNDS && !matches!(self.goal, Goal::Forever) => {
+                return Err(Error::new(Kind::NotConverged, error.summary())
+                    .remedy("see the rows that it names; then run it again: nothing is lost"));
+            }
+            Err(error) => {
+                tracing::warn!(error = %error.summary(), "an index or a constraint is made later");
+                self.definitions =
+                    Definitions::Open { at: Instant::now() + BACKOFF.0 * 2 * failures, failures };
+            }
+        }
+        Ok(())
     }
 }
 

@@ -28,6 +28,8 @@ pub(super) struct Tracked {
     pub(super) retry_at: Instant,
     retries: u32,
     began: Instant,
+    /// Whether its log was drained since it was copied, as far as this process knows.
+    drained: bool,
     failures: u32,
     stops: u32,
     look_at: Instant,
@@ -48,6 +50,7 @@ impl Tracked {
             retry_at: now,
             retries: 0,
             began: now,
+            drained: false,
             failures: 0,
             stops: 0,
             look_at: now,
@@ -63,6 +66,7 @@ impl Tracked {
             return;
         }
         self.state = entry.state;
+        self.drained &= entry.state == TableState::Replaying;
         self.origin.clone_from(&entry.origin);
         self.watermark.clone_from(&entry.watermark);
         if self.parked == 0 || entry.parked == 0 {
@@ -98,6 +102,11 @@ impl Tracked {
         })
     }
 
+    /// Whether nothing stale is left in it that a unique index would not take.
+    pub(super) fn is_settled(&self) -> bool {
+        self.drained || self.state == TableState::Stopped
+    }
+
     pub(super) fn is_free(&self, now: Instant) -> bool {
         !self.busy && self.wait_until <= now
     }
@@ -112,6 +121,7 @@ impl Tracked {
     pub(super) fn drained(&mut self, watermark: Watermark, now: Instant) {
         self.watermark = Some(watermark);
         self.failures = 0;
+        self.drained = true;
         let whole = self.plan.as_ref().is_some_and(|p| p.strategy == Strategy::Whole);
         self.wait_until = if whole { now + (now - self.began) * WHOLE_REST } else { now };
     }
