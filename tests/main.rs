@@ -8,6 +8,7 @@ mod cases;
 mod contract;
 mod convergence;
 mod demo;
+mod disk_full;
 mod documents;
 mod model;
 mod postgres;
