@@ -100,7 +100,9 @@ pub async fn lift(
     let stop = CancellationToken::new();
     let lease = take_lease(&sides, &ledger, Instant::now() + timeout, &stop).await?;
     let stood = invalidate_and_lift(&sides, &ledger).await?;
-    ledger.set_phase(Phase::Replaying).await?;
+    if ledger.read().await?.phase == Phase::Final {
+        ledger.set_phase(Phase::Replaying).await?;
+    }
     lease.release().await?;
     Ok(stood)
 }

@@ -207,7 +207,9 @@ impl<'a> Planner<'a> {
         key: Vec<String>,
         columns: Vec<ColumnPair>,
     ) -> TablePlan {
-        let same = columns.iter().all(|c| c.source_type == c.target_type);
+        // A reg* value is a number that means another object in another cluster: its name travels.
+        let same =
+            columns.iter().all(|c| c.source_type == c.target_type && !c.source_type.starts_with("reg"));
         TablePlan {
             source: source.name.clone(),
             target,

@@ -1,0 +1,1 @@
+SELECT t::oid = 'here'::regclass::oid FROM here WHERE id = 1
