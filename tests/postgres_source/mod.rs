@@ -64,6 +64,12 @@ impl Case {
     }
 
     /// Installs; answers the generation of each table.
+    /// The number that a query gives.
+    pub async fn number(&self, sql: &str) -> i64 {
+        let rows = self.database.rows_as_text(sql).await;
+        rows[0][0].as_ref().unwrap().parse().unwrap()
+    }
+
     pub async fn install(&self) -> BTreeMap<String, String> {
         let done = self.source.install(&self.plan, &|_| {}).await.unwrap();
         done.into_iter().map(|(label, done)| (label, done.unwrap())).collect()
