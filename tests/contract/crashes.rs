@@ -105,12 +105,7 @@ async fn killed_while_retrying_parked_rows(engine: Engine) {
         let (pair, highwater) = shop(engine).await;
         let highwater = highwater.setting("replay.batch_rows", "1");
         highwater.run(&["copy"]).await.ok();
-        pair.source
-            .execute(
-                "UPDATE parents SET name = 'tmp' WHERE id = 1; UPDATE parents SET name = 'p1' WHERE id = 2;
-                 UPDATE parents SET name = 'p2' WHERE id = 1;",
-            )
-            .await;
+        pair.source.execute(super::SWAP).await;
         highwater.clone().fault(fault).run(&["final-sync"]).await.killed();
         highwater.run(&["final-sync"]).await.ok();
         assert_same(&pair).await;

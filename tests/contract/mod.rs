@@ -44,6 +44,12 @@ const CHANGES: &str = "
     INSERT INTO audit VALUES (1, 'again'), (1, 'again');
     DELETE FROM audit WHERE happened = 3;";
 
+/// Two parents of [`ROWS`] swap their unique names.
+const SWAP: &str = "
+    UPDATE parents SET name = 'tmp' WHERE id = 1;
+    UPDATE parents SET name = 'p1' WHERE id = 2;
+    UPDATE parents SET name = 'p2' WHERE id = 1;";
+
 /// A source with rows, and a target with the same empty tables.
 async fn shop(engine: Engine) -> (Pair, Highwater) {
     let pair = engine.pair().await;

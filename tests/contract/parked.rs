@@ -85,12 +85,7 @@ async fn a_swap_keeps_columns_that_only_the_target_has(engine: Engine) {
     pair.target.execute("ALTER TABLE parents ADD COLUMN extra INTEGER DEFAULT 0").await;
     highwater.run(&["copy"]).await.ok();
     pair.target.execute("UPDATE parents SET extra = id").await;
-    pair.source
-        .execute(
-            "UPDATE parents SET name = 'tmp' WHERE id = 1; UPDATE parents SET name = 'p1' WHERE id = 2;
-             UPDATE parents SET name = 'p2' WHERE id = 1;",
-        )
-        .await;
+    pair.source.execute(super::SWAP).await;
     highwater.run(&["final-sync"]).await.ok();
     assert_same(&pair).await;
     assert_eq!(pair.target.value("SELECT count(*) FROM parents WHERE extra = id").await, "500");
