@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::apply;
-use crate::engine::{Definition, Feed, Stage};
+use crate::engine::{Definition, Feed, Origin, Stage, Watch};
 use crate::error::{At, Error, Kind, Result};
 use crate::fault;
 use crate::ledger::{Act, Chunk, Step, TableEntry};
@@ -21,8 +21,16 @@ use crate::pair::Pair;
 /// A table on its way through the copy.
 struct Copying {
     table: TablePlan,
-    origin: crate::engine::Origin,
+    origin: Origin,
+    /// Where its replay will begin; it stands still until the last chunk is done.
+    start: Watermark,
     state: TableState,
+}
+
+impl Copying {
+    fn watch(&self) -> Watch<'_> {
+        Watch { table: &self.table, watermark: &self.start, origin: &self.origin }
+    }
 }
 
 /// Begins the copy of a table, or begins it anew.
@@ -66,10 +74,10 @@ pub async fn table(
     permits: Arc<Semaphore>,
     stop: CancellationToken,
 ) -> Result<bool> {
-    let origin = entry
-        .origin
-        .ok_or_else(|| Error::failed(format!("{}: its copy has no origin in the ledger", entry.label)))?;
-    let copying = Arc::new(Copying { table, origin, state: entry.state });
+    let (origin, start) = entry.origin.zip(entry.watermark).ok_or_else(|| {
+        Error::failed(format!("{}: its copy has no origin or no watermark in the ledger", entry.label))
+    })?;
+    let copying = Arc::new(Copying { table, origin, start, state: entry.state });
     let label = copying.table.label();
     let mut chunks = pair.ledger.waiting_chunks(&label).await?.into_iter();
     let mut running: JoinSet<Result<()>> = JoinSet::new();
@@ -121,7 +129,7 @@ async fn chunk(pair: &Pair, copying: &Copying, chunk: &Chunk) -> Result<()> {
 
 async fn load(pair: &Pair, copying: &Copying, chunk: &Chunk) -> Result<(u64, u64)> {
     let source = &pair.sides.source;
-    let rows = source.stream(&copying.table, &copying.origin, &chunk.bounds, Layout::Plain).await?;
+    let rows = source.stream(copying.watch(), &chunk.bounds, Layout::Plain).await?;
     let extent = rows.extent.clone();
     let act = act(pair, copying, &extent, Step::Chunk(chunk.number));
     apply::load(pair.sides.target.as_ref(), &act, rows).await
@@ -129,7 +137,7 @@ async fn load(pair: &Pair, copying: &Copying, chunk: &Chunk) -> Result<(u64, u64
 
 async fn equalise(pair: &Pair, copying: &Copying, chunk: &Chunk) -> Result<(u64, u64)> {
     let source = &pair.sides.source;
-    let mut rows = source.stream(&copying.table, &copying.origin, &chunk.bounds, Layout::Staged).await?;
+    let mut rows = source.stream(copying.watch(), &chunk.bounds, Layout::Staged).await?;
     let extent = rows.extent.clone();
     let act = act(pair, copying, &extent, Step::Chunk(chunk.number));
     let applied = apply::states(pair.sides.target.as_ref(), &act, Feed::Stream(&mut rows), None).await?;
@@ -138,7 +146,7 @@ async fn equalise(pair: &Pair, copying: &Copying, chunk: &Chunk) -> Result<(u64,
 
 async fn whole(pair: &Pair, copying: &Copying, chunk: &Chunk) -> Result<(u64, u64)> {
     let source = &pair.sides.source;
-    let rows = source.stream(&copying.table, &copying.origin, &Bounds::all(), Layout::Plain).await?;
+    let rows = source.stream(copying.watch(), &Bounds::all(), Layout::Plain).await?;
     let extent = rows.extent.clone();
     let act = act(pair, copying, &extent, Step::Chunk(chunk.number));
     let applied = apply::whole(pair.sides.target.as_ref(), &act, rows).await?;
@@ -148,7 +156,7 @@ async fn whole(pair: &Pair, copying: &Copying, chunk: &Chunk) -> Result<(u64, u6
 /// The end of a reload: target rows whose key the source does not have go.
 async fn remove_strangers(pair: &Pair, copying: &Copying) -> Result<()> {
     let source = &pair.sides.source;
-    let keys = source.stream(&copying.table, &copying.origin, &Bounds::all(), Layout::Keys).await?;
+    let keys = source.stream(copying.watch(), &Bounds::all(), Layout::Keys).await?;
     let extent = keys.extent.clone();
     let act = act(pair, copying, &extent, Step::Again);
     let nothing = no_rows(copying.table.form);

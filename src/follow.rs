@@ -358,8 +358,8 @@ impl Follow {
     }
 
     fn start_retry(&mut self, label: &str) {
-        let Some((replay, _)) = self.replay(label) else { return };
-        self.spawn(label, async move { replay.retry().await.map(|_| Done::Retried) });
+        let Some((replay, watermark)) = self.replay(label) else { return };
+        self.spawn(label, async move { replay.retry(watermark).await.map(|_| Done::Retried) });
     }
 
     fn spawn(&mut self, label: &str, job: impl Future<Output = Result<Done>> + Send + 'static) {

@@ -23,7 +23,7 @@ pub use entry::{Attempt, AttemptState, Chunk, Entry, Event, Parked, TableEntry};
 /// The version of the ledger's tables. Another one is refused.
 pub const VERSION: i64 = 1;
 
-/// The portable statements that make the ledger's tables.
+/// The portable statements that make the ledger's tables; `{text}` is the type of long texts.
 pub fn tables() -> impl Iterator<Item = String> {
     include_str!("../sql/ledger/tables.sql")
         .split(';')

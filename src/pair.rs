@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::copy;
 use crate::engine::{self, CaptureHere, Identity, Options, Origin, Source, Target};
-use crate::error::{At, Error, Result};
+use crate::error::{At, Error, Kind, Result};
 use crate::ledger::{Actor, Ledger};
 use crate::model::{Finding, Plan, TableName, TablePlan};
 use crate::plan;
@@ -101,8 +101,7 @@ pub async fn plan(
     let mut plan = plan::make(database, settings.copy.schema, &source, &target, &unfinished);
     let (of_source, of_target) =
         tokio::try_join!(sides.source.survey(&source, &plan), sides.target.survey(&target, &plan))?;
-    plan::add_survey(&mut plan, of_source);
-    plan::add_survey(&mut plan, of_target);
+    plan::add_surveys(&mut plan, of_source, of_target);
     if !began {
         let filled = filled_targets(sides, &plan).await?;
         plan.blockers.extend(filled);
@@ -248,7 +247,12 @@ fn check_identity(database: &str, began_with: Option<&Identity>, now: &Identity)
 async fn filled_targets(sides: &Sides, plan: &Plan) -> Result<Vec<Finding>> {
     let mut blockers = Vec::new();
     for table in plan.tables.iter().filter(|t| !t.create) {
-        if !sides.target.is_empty(table).await? {
+        let is_empty = match sides.target.is_empty(table).await {
+            // What can't be read for want of a privilege is a blocker already.
+            Err(error) if error.kind() == Kind::Table && !plan.blockers.is_empty() => continue,
+            is_empty => is_empty?,
+        };
+        if !is_empty {
             let what = format!("{} on the target is not empty", table.target);
             blockers.push(Finding::of(&table.source, what, "empty it, or add the table to `exclude`"));
         }

@@ -65,13 +65,13 @@ impl Replay {
     ///
     /// # Errors
     /// What reading or writing says.
-    pub async fn retry(self) -> Result<Applied> {
+    pub async fn retry(self, watermark: Watermark) -> Result<Applied> {
         let parked = self.pair.ledger.parked(&self.table.label(), MOST_RETRIED).await?;
         let keys: Vec<Key> = parked.into_iter().map(|p| p.key).collect();
         if keys.is_empty() {
             return Ok(Applied::default());
         }
-        let states = self.pair.sides.source.states(&self.table, &self.origin, &keys).await?;
+        let states = self.pair.sides.source.states(self.watch(&watermark), &keys).await?;
         fault::point("after_retry_read").await?;
         let act = self.act(&states.read_at, Step::Again);
         apply::states(self.pair.sides.target.as_ref(), &act, Feed::Read(&states.blocks), None).await
@@ -82,8 +82,7 @@ impl Replay {
         let limits = Limits { rows: replay.batch_rows, bytes: replay.batch_bytes };
         let this = self.clone();
         Reading(tokio::spawn(async move {
-            let watch = Watch { table: &this.table, watermark: &from, origin: &this.origin };
-            let batch = this.pair.sides.source.batch(watch, limits).await?;
+            let batch = this.pair.sides.source.batch(this.watch(&from), limits).await?;
             fault::point("after_batch_read").await?;
             Ok(batch)
         }))
@@ -101,7 +100,7 @@ impl Replay {
             return Ok(Applied::default());
         }
         let source = &self.pair.sides.source;
-        let all = |layout| source.stream(&self.table, &self.origin, &ALL, layout);
+        let all = |layout| source.stream(self.watch(&batch.from), &ALL, layout);
         let applied = match self.table.strategy {
             Strategy::Whole => {
                 let rows = all(Layout::Plain).await?;
@@ -121,6 +120,10 @@ impl Replay {
         metrics::batch_applied(&self.pair.database.name, &label, &applied, began.elapsed());
         self.pair.board.replayed(applied.inserted + applied.updated + applied.deleted);
         Ok(applied)
+    }
+
+    fn watch<'a>(&'a self, watermark: &'a Watermark) -> Watch<'a> {
+        Watch { table: &self.table, watermark, origin: &self.origin }
     }
 
     fn act<'a>(&'a self, read_at: &'a crate::model::Extent, step: Step<'a>) -> Act<'a> {

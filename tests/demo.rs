@@ -66,11 +66,25 @@ async fn it_ends_with_both_sides_the_same() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_runs_on_two_servers_once() {
-    let pair = Pair::postgres().await;
+    runs_once(Pair::postgres().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_runs_on_mysql_once() {
+    runs_once(Pair::mysql().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_runs_on_mariadb_once() {
+    runs_once(Pair::mariadb().await).await;
+}
+
+async fn runs_once(pair: Pair) {
     let (source, target) = (pair.source.url(), pair.target.url());
     let folder = tempfile::tempdir().unwrap();
     let output = demo(&["--dir", path(folder.path()), "--source", &source, "--target", &target]).await;
     assert_eq!(output.code, Some(0), "{}{}", output.stdout, output.stderr);
+    assert_eq!(line(&output, "differences").split_whitespace().last(), Some("0"));
     compare::assert_same(&pair).await;
 
     let again = demo(&["--source", &source, "--target", &target]).await;

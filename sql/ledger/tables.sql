@@ -1,4 +1,5 @@
--- highwater's ledger, on the target. Portable SQL: the same on every engine ({l} is the prefix).
+-- highwater's ledger, on the target. Portable SQL: the same on every engine ({l} is the prefix, {text} the
+-- type of long texts).
 -- What one transaction changes in a table's rows, it also records here.
 
 -- Whose ledger this is.
@@ -19,11 +20,11 @@ CREATE TABLE {l}epochs (
 CREATE TABLE {l}databases (
     database_name VARCHAR(190) NOT NULL PRIMARY KEY,
     phase         VARCHAR(20) NOT NULL,
-    identity      TEXT,
+    identity      {text},
     plan_hash     VARCHAR(64),
-    holder        TEXT,
+    holder        {text},
     held_since    VARCHAR(40),
-    request       TEXT,
+    request       {text},
     requested_at  BIGINT,
     attempt       BIGINT NOT NULL,
     attempt_state VARCHAR(20) NOT NULL
@@ -33,12 +34,12 @@ CREATE TABLE {l}databases (
 CREATE TABLE {l}tables (
     database_name VARCHAR(190) NOT NULL,
     label         VARCHAR(190) NOT NULL,
-    target        TEXT NOT NULL,
+    target        {text} NOT NULL,
     state         VARCHAR(20) NOT NULL,
     state_before  VARCHAR(20) NOT NULL,
-    reason        TEXT,
-    watermark     TEXT,
-    origin        TEXT,
+    reason        {text},
+    watermark     {text},
+    origin        {text},
     changed_at    VARCHAR(40) NOT NULL,
     PRIMARY KEY (database_name, label)
 );
@@ -48,7 +49,7 @@ CREATE TABLE {l}chunks (
     database_name VARCHAR(190) NOT NULL,
     label         VARCHAR(190) NOT NULL,
     chunk         BIGINT NOT NULL,
-    bounds        TEXT NOT NULL,
+    bounds        {text} NOT NULL,
     state         VARCHAR(20) NOT NULL,
     row_count     BIGINT NOT NULL,
     byte_count    BIGINT NOT NULL,
@@ -60,8 +61,8 @@ CREATE TABLE {l}parked (
     database_name VARCHAR(190) NOT NULL,
     label         VARCHAR(190) NOT NULL,
     key_hash      VARCHAR(64) NOT NULL,
-    key_json      TEXT NOT NULL,
-    reason        TEXT NOT NULL,
+    key_json      {text} NOT NULL,
+    reason        {text} NOT NULL,
     since         VARCHAR(40) NOT NULL,
     PRIMARY KEY (database_name, label, key_hash)
 );
@@ -70,7 +71,7 @@ CREATE TABLE {l}parked (
 CREATE TABLE {l}definitions (
     database_name VARCHAR(190) NOT NULL,
     ordinal       BIGINT NOT NULL,
-    definition    TEXT NOT NULL,
+    definition    {text} NOT NULL,
     done          BIGINT NOT NULL,
     PRIMARY KEY (database_name, ordinal)
 );
@@ -79,9 +80,9 @@ CREATE TABLE {l}definitions (
 CREATE TABLE {l}events (
     happened_at   VARCHAR(40) NOT NULL,
     database_name VARCHAR(190) NOT NULL,
-    actor         TEXT NOT NULL,
-    host          TEXT NOT NULL,
+    actor         {text} NOT NULL,
+    host          {text} NOT NULL,
     version       VARCHAR(40) NOT NULL,
     settings      VARCHAR(64) NOT NULL,
-    event         TEXT NOT NULL
+    event         {text} NOT NULL
 );

@@ -155,6 +155,7 @@ impl Planned {
         if let Some(plan) = &self.plan {
             text += &tables(plan, style);
             text += &excluded(plan);
+            text += &plan.notes.iter().map(|note| format!("{note}\n")).collect::<String>();
             text += &findings("warnings", &plan.warnings);
         }
         text += &self.what_forbids();

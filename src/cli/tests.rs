@@ -121,6 +121,7 @@ fn planned(blockers: Vec<Finding>) -> plan::Planned {
             excluded: vec![TableName::new("public", "sessions")],
             blockers,
             warnings: vec![Finding::general("the source is busy", "nothing")],
+            notes: vec!["the log is read by its numbers".to_string()],
             hash: "0123456789abcdef".to_string(),
         }),
         estimate_seconds: Some(75),
@@ -139,6 +140,7 @@ database shop: postgres://prod/shop -> postgres://staging/shop
  items         ITEMS         order_id, n    1,200,000      3.0 MiB  by key
  audit         AUDIT         (none)         1,200,000      3.0 MiB  as a whole
 not carried: sessions
+the log is read by its numbers
 warnings (1):
   - the source is busy
     to do: nothing

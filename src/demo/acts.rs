@@ -175,11 +175,11 @@ impl Worker {
     async fn sign_up(&mut self) -> sqlx::Result<()> {
         let name = format!("{}.{:08x}", person(&mut self.rng), self.rng.random::<u32>());
         let sql = "INSERT INTO users (user_name, email, password_hash, reputation, created_at) \
-                   VALUES ($1, $2, $3, $4, $5) RETURNING user_id";
+                   VALUES ($1, $2, $3, $4, $5)";
         let email = format!("{name}@example.org");
         let hash = self.rng.random::<[u8; 32]>().to_vec();
         let values = [name.into(), email.into(), hash.into(), 0.5.into(), (now() as i64).into()];
-        let user = self.link.first::<i64>(sql, &values).await?.unwrap_or_default();
+        let user = self.link.insert(sql, "user_id", &values).await?;
         self.done.push(Kind::Insert);
         let role = self.rng.random_range(1..=self.scale.roles.cast_signed());
         let sql = "INSERT INTO user_roles (user_id, role_id, granted_by) VALUES ($1, $2, $3)";
@@ -306,8 +306,9 @@ impl Worker {
         let from = self.rng.random_range(1..=self.scale.users.cast_signed());
         let sql = "UPDATE users SET reputation = reputation * 0.99 WHERE user_id BETWEEN $1 AND $2";
         self.run(Kind::Update, sql, &[from.into(), (from + 300).into()]).await?;
-        let sql = "DELETE FROM sessions WHERE session_key IN \
-                   (SELECT session_key FROM sessions WHERE session_key >= $1 ORDER BY session_key LIMIT 30)";
+        // MySQL takes the limit, and the table itself, only a level deeper.
+        let sql = "DELETE FROM sessions WHERE session_key IN (SELECT session_key FROM (SELECT session_key \
+                   FROM sessions WHERE session_key >= $1 ORDER BY session_key LIMIT 30) AS found)";
         let from = token_text(&mut self.rng);
         self.run(Kind::Delete, sql, &[from.into()]).await
     }

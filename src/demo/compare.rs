@@ -6,6 +6,7 @@ use std::hash::{Hash, Hasher};
 
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt};
+use sqlx::mysql::MySqlRow;
 use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Decode, Row, Sqlite, TypeInfo, ValueRef};
@@ -138,6 +139,12 @@ const POSTGRES_COLUMNS: &str = "
     WHERE c.relkind IN ('r', 'p') AND c.relnamespace = current_schema()::regnamespace
     ORDER BY c.relname, a.attnum";
 
+const MYSQL_COLUMNS: &str = "
+    SELECT TABLE_NAME, COLUMN_NAME, COLUMN_KEY = 'PRI'
+    FROM information_schema.COLUMNS
+    WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME NOT LIKE 'highwater\\_%'
+    ORDER BY TABLE_NAME, ORDINAL_POSITION";
+
 async fn tables(link: &mut Link) -> sqlx::Result<Vec<Table>> {
     let mut found: Vec<Table> = Vec::new();
     let mut add = |name: String, column: String, is_key: i64| {
@@ -156,6 +163,12 @@ async fn tables(link: &mut Link) -> sqlx::Result<Vec<Table>> {
         Link::Postgres(connection) => {
             for row in sqlx::query(POSTGRES_COLUMNS).fetch_all(connection).await? {
                 add(row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+            }
+        }
+        Link::Mysql(connection) => {
+            for row in sqlx::raw_sql(MYSQL_COLUMNS).fetch_all(connection).await? {
+                let text = |column| row.try_get_unchecked::<String, _>(column);
+                add(text(0)?, text(1)?, i64::from(text(2)? == "1"));
             }
         }
     }
@@ -222,7 +235,8 @@ impl Table {
     }
 
     fn rows<'l>(&self, link: &'l mut Link) -> BoxStream<'l, sqlx::Result<Cells>> {
-        let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
+        let quote = if matches!(link, Link::Mysql(_)) { "`" } else { "\"" };
+        let quoted = |name: &str| format!("{quote}{}{quote}", name.replace(quote, &quote.repeat(2)));
         let from = quoted(&self.name);
         let list = |cast: &str| {
             let columns: Vec<String> =
@@ -242,6 +256,12 @@ impl Table {
                 let sql = AssertSqlSafe(format!("SELECT {} FROM {from}", list("::text")));
                 let rows = sqlx::query(sql).fetch(connection);
                 Box::pin(rows.map(|row| postgres_cells(&row?)))
+            }
+            Link::Mysql(connection) => {
+                let sql = AssertSqlSafe(format!("SELECT {} FROM {from}", list("")));
+                // By the text protocol: each value as the server writes it.
+                let rows = sqlx::raw_sql(sql).fetch(connection);
+                Box::pin(rows.map(|row| mysql_cells(&row?)))
             }
         }
     }
@@ -280,6 +300,12 @@ fn sqlite_cell(row: &SqliteRow, column: usize) -> sqlx::Result<Cell> {
 
 fn postgres_cells(row: &PgRow) -> sqlx::Result<Cells> {
     let cell = |column| Ok(row.try_get::<Option<String>, _>(column)?.map_or(Cell::Null, Cell::text));
+    (0..row.len()).map(cell).collect()
+}
+
+fn mysql_cells(row: &MySqlRow) -> sqlx::Result<Cells> {
+    let cell =
+        |column| Ok(row.try_get_unchecked::<Option<Vec<u8>>, _>(column)?.map_or(Cell::Null, Cell::Text));
     (0..row.len()).map(cell).collect()
 }
 

@@ -30,11 +30,11 @@ use story::Story;
 /// What the demo can be told.
 #[derive(Debug, Clone, clap::Args)]
 pub struct DemoArgs {
-    /// Use this empty PostgreSQL database as production, instead of a SQLite file.
+    /// Use this empty database of a server as production, instead of a SQLite file.
     #[arg(long, value_name = "URL", requires = "target")]
     pub source: Option<String>,
 
-    /// Use this empty PostgreSQL database as staging.
+    /// Use this empty database as staging.
     #[arg(long, value_name = "URL", requires = "source")]
     pub target: Option<String>,
 

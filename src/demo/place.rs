@@ -60,7 +60,7 @@ impl Place {
 fn servers(args: &DemoArgs) -> Result<Option<(String, String)>> {
     let Some((source, target)) = args.source.clone().zip(args.target.clone()) else { return Ok(None) };
     for url in [&source, &target] {
-        if Endpoint::from_command_line(url)?.engine() != EngineKind::Postgres {
+        if Endpoint::from_command_line(url)?.engine() == EngineKind::Sqlite {
             return Err(Error::usage(format!("{url} is not on a server"))
                 .remedy("leave --source and --target out for a demo on SQLite; --dir says in which folder"));
         }

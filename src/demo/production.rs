@@ -108,6 +108,11 @@ pub(super) async fn refuse_existing(link: &mut Link, place: &str) -> Result<()> 
                 let sql = "SELECT to_regclass($1) IS NOT NULL";
                 link.first::<bool>(sql, &[table.into()]).await.map(|found| found == Some(true))
             }
+            Dialect::Mysql => {
+                let sql = "SELECT COUNT(*) FROM information_schema.TABLES \
+                           WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = $1";
+                link.first::<i64>(sql, &[table.into()]).await.map(|found| found != Some(0))
+            }
         };
         if found.map_err(|e| Error::failed(format!("{place} can't be read")).because(e))? {
             there.push(table);
@@ -120,7 +125,7 @@ pub(super) async fn refuse_existing(link: &mut Link, place: &str) -> Result<()> 
     Err(Error::new(Kind::Refused, what).remedy("give the demo two empty databases (or a new folder)"))
 }
 
-/// Makes the tables and their first rows, in one transaction. `made` is called with the rows so far.
+/// Makes the tables and their first rows, in one transaction where definitions may be in one. `made` is called with the rows so far.
 ///
 /// # Errors
 /// What the database says.
@@ -132,6 +137,10 @@ pub(super) async fn fill(link: &mut Link, scale: &Scale, seed: u64, mut made: im
         if !statement.trim().is_empty() {
             link.run(statement, &[]).await.map_err(failed)?;
         }
+    }
+    if dialect == Dialect::Mysql {
+        // Definitions have ended the transaction.
+        link.run(dialect.begin(), &[]).await.map_err(failed)?;
     }
     let mut maker = Maker { rng: StdRng::seed_from_u64(seed), scale: *scale, dialect };
     let mut rows = 0;

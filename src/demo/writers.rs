@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+use sqlx::mysql::MySqlDatabaseError;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -218,9 +219,13 @@ fn is_fence(error: &sqlx::Error) -> bool {
 /// Whether the statement failed for what another writer did at the same time.
 fn is_conflict(error: &sqlx::Error) -> bool {
     let Some(error) = error.as_database_error() else { return false };
-    // A deadlock, and what can't be serialized, on PostgreSQL.
+    // A deadlock, and what can't be serialized.
     let codes = ["40P01", "40001"];
+    // A wait in vain for a lock, and a row that changed since it was read, on MySQL and MariaDB.
+    let numbers = [1205, 1020];
+    let number = error.try_downcast_ref::<MySqlDatabaseError>().map(MySqlDatabaseError::number);
     error.is_unique_violation()
+        || number.is_some_and(|number| numbers.contains(&number))
         || error.is_foreign_key_violation()
         || error.code().is_some_and(|code| codes.contains(&&*code))
 }

@@ -3,7 +3,10 @@
 //! Calls are per batch, so dynamic dispatch costs nothing. The contract of each call (order, repeats,
 //! durability) stands here, and one test suite runs over every engine.
 
+mod blocks;
+mod mysql;
 mod postgres;
+mod record;
 mod sqlite;
 mod template;
 
@@ -26,9 +29,11 @@ use crate::throttle::Throttle;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
     /// The database itself: on PostgreSQL the cluster's system identifier and the database's oid, on
-    /// SQLite the random id that capture leaves in the file, before that the file's device and inode.
+    /// MySQL and SQLite the random id that capture leaves in it, before that the server's data folder and
+    /// the database's name, and the file's device and inode.
     pub database: String,
-    /// Its life: on PostgreSQL the timeline, which a failover or a restore to a point in time changes.
+    /// Its life: on PostgreSQL the timeline, which a failover or a restore to a point in time changes;
+    /// on servers that don't tell how far they have flushed, the moment they were started.
     pub life: String,
     /// The server's version, to be shown.
     pub version: String,
@@ -226,21 +231,16 @@ pub trait Source: Send + Sync {
     /// [`Bounds::all`] for a keyless one.
     async fn chunks(&self, table: &TablePlan, rows: u64) -> Result<Vec<Bounds>>;
 
-    /// The rows inside `bounds`, read at one extent.
-    async fn stream(
-        &self,
-        table: &TablePlan,
-        origin: &Origin,
-        bounds: &Bounds,
-        layout: Layout,
-    ) -> Result<RowStream>;
+    /// The rows inside `bounds`, read at one extent, which covers the watermark of `watch` (that must
+    /// have been read before the call).
+    async fn stream(&self, watch: Watch<'_>, bounds: &Bounds, layout: Layout) -> Result<RowStream>;
 
     /// The next dirty keys beyond the watermark with their states, as many as `limits` allow; a
     /// batch of no entries when nothing is dirty, which moves the watermark on to what was seen.
     async fn batch(&self, watch: Watch<'_>, limits: Limits) -> Result<Batch>;
 
-    /// The present states of `keys`.
-    async fn states(&self, table: &TablePlan, origin: &Origin, keys: &[Key]) -> Result<States>;
+    /// The present states of `keys`, read at an extent that covers the watermark of `watch`.
+    async fn states(&self, watch: Watch<'_>, keys: &[Key]) -> Result<States>;
 
     /// Removes some log entries that `watermark` covers below its base, as one small step, and stores
     /// how far in the same transaction. Call it only with a watermark that the target has committed.
@@ -284,6 +284,23 @@ pub struct Survey {
     pub blockers: Vec<Finding>,
     /// What an operator should know.
     pub warnings: Vec<Finding>,
+    /// How it will be done, where that depends on this side.
+    pub notes: Vec<String>,
+    /// What matters only beside the other side's, where an engine says it.
+    pub manners: Option<Manners>,
+}
+
+/// Manners of a server in which both sides may differ.
+#[derive(Debug, Clone)]
+pub struct Manners {
+    /// Whose server it is, in a word.
+    pub maker: String,
+    /// Whether the names of tables have no case.
+    pub caseless: bool,
+    /// The largest row that it takes, in bytes.
+    pub largest_row: u64,
+    /// How that is raised, given the bytes.
+    pub raise: fn(u64) -> String,
 }
 
 /// Where rows go to.
@@ -395,7 +412,8 @@ pub type Record = Vec<Option<String>>;
 /// A transaction on the target.
 ///
 /// The ledger's statements are portable SQL in which `?1` is the first argument, `{l}` the prefix of
-/// the ledger's tables, `{for update}` and `{for share}` row locks where the engine has them.
+/// the ledger's tables, `{bigint}` the type that a CAST to a whole number names, `{for update}` and
+/// `{for share}` row locks where the engine has them.
 ///
 /// The rest are the steps of making keys equal to the source; [`crate::apply`] puts them together.
 #[async_trait]
@@ -515,6 +533,7 @@ impl Options {
 pub async fn source(endpoint: &Endpoint, options: &Options) -> Result<Arc<dyn Source>> {
     Ok(match endpoint.engine() {
         EngineKind::Postgres => Arc::new(postgres::PostgresSource::connect(endpoint, options).await?),
+        EngineKind::Mysql => Arc::new(mysql::MysqlSource::connect(endpoint, options).await?),
         EngineKind::Sqlite => Arc::new(sqlite::SqliteSource::connect(endpoint, options).await?),
     })
 }
@@ -526,6 +545,7 @@ pub async fn source(endpoint: &Endpoint, options: &Options) -> Result<Arc<dyn So
 pub async fn target(endpoint: &Endpoint, options: &Options) -> Result<Arc<dyn Target>> {
     Ok(match endpoint.engine() {
         EngineKind::Postgres => Arc::new(postgres::PostgresTarget::connect(endpoint, options).await?),
+        EngineKind::Mysql => Arc::new(mysql::MysqlTarget::connect(endpoint, options).await?),
         EngineKind::Sqlite => Arc::new(sqlite::SqliteTarget::connect(endpoint, options).await?),
     })
 }

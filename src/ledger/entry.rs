@@ -123,9 +123,9 @@ pub(super) async fn table_entries(
              (SELECT count(*) FROM {l}chunks c WHERE c.database_name = ?1 AND c.label = t.label \
               AND c.state = 'done'), \
              (SELECT count(*) FROM {l}chunks c WHERE c.database_name = ?1 AND c.label = t.label), \
-             (SELECT CAST(coalesce(sum(c.row_count), 0) AS BIGINT) FROM {l}chunks c \
+             (SELECT CAST(coalesce(sum(c.row_count), 0) AS {bigint}) FROM {l}chunks c \
               WHERE c.database_name = ?1 AND c.label = t.label), \
-             (SELECT CAST(coalesce(sum(c.byte_count), 0) AS BIGINT) FROM {l}chunks c \
+             (SELECT CAST(coalesce(sum(c.byte_count), 0) AS {bigint}) FROM {l}chunks c \
               WHERE c.database_name = ?1 AND c.label = t.label), \
              (SELECT count(*) FROM {l}parked p WHERE p.database_name = ?1 AND p.label = t.label) \
              FROM {l}tables t WHERE t.database_name = ?1 AND t.label = coalesce(?2, t.label) ORDER BY t.label",

@@ -1,15 +1,17 @@
 //! Positions, extents and watermarks: what of a change log is known to be in the target.
 //!
 //! An extent is what one reader could see of a change log at one moment. On PostgreSQL position order
-//! is not commit order, so an extent is a snapshot; on SQLite there is one writer at a time and an
-//! extent is the highest id, with the random tag of that row, so that a source which lost commits and
-//! used their ids again is noticed.
+//! is not commit order, so an extent is a snapshot. InnoDB shows no snapshots: there an extent is the
+//! highest number seen and the gaps below it, where numbers were not seen. On SQLite there is one writer
+//! at a time and an extent is the highest id, with the random tag of that row, so that a source which
+//! lost commits and used their ids again is noticed.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::Seen;
 use crate::error::{Error, Result};
 
 /// A PostgreSQL snapshot, `xmin:xmax:xip,...`, as `pg_current_snapshot()` writes it.
@@ -94,6 +96,8 @@ pub struct Mark {
 pub enum Extent {
     /// A PostgreSQL snapshot.
     Postgres(Snapshot),
+    /// What was seen of a log of MySQL or MariaDB.
+    Mysql(Seen),
     /// The end of a SQLite log.
     Sqlite(Mark),
 }
@@ -104,6 +108,8 @@ pub enum Extent {
 pub enum Position {
     /// Transaction and sequence number of a PostgreSQL log row; ordered so inside one delta.
     Postgres(u64, i64),
+    /// The number of a log row of MySQL or MariaDB.
+    Mysql(u64),
     /// The id of a SQLite log row.
     Sqlite(i64),
 }
@@ -113,6 +119,7 @@ impl Extent {
     pub fn holds(&self, position: &Position) -> bool {
         match (self, position) {
             (Extent::Postgres(snapshot), Position::Postgres(xid, _)) => snapshot.sees(*xid),
+            (Extent::Mysql(seen), Position::Mysql(number)) => seen.holds(*number),
             (Extent::Sqlite(mark), Position::Sqlite(id)) => *id <= mark.id,
             _ => false,
         }
@@ -123,6 +130,7 @@ impl Extent {
     pub fn covers_extent(&self, other: &Extent) -> bool {
         match (self, other) {
             (Extent::Postgres(mine), Extent::Postgres(theirs)) => mine.covers(theirs),
+            (Extent::Mysql(mine), Extent::Mysql(theirs)) => mine.covers(theirs),
             (Extent::Sqlite(mine), Extent::Sqlite(theirs)) => mine.id >= theirs.id,
             _ => false,
         }

@@ -18,6 +18,8 @@ pub struct Plan {
     pub blockers: Vec<Finding>,
     /// What an operator should know.
     pub warnings: Vec<Finding>,
+    /// How it will be done, where that depends on the servers and there is nothing to do about it.
+    pub notes: Vec<String>,
     /// Identifies what is decided here: sixteen hexadecimal digits.
     pub hash: String,
 }

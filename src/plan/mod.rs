@@ -4,6 +4,7 @@
 //! target columns keep their defaults.
 
 mod columns;
+mod sides;
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -50,14 +51,21 @@ pub fn make(
         excluded,
         blockers: planner.blockers,
         warnings: planner.warnings,
+        notes: Vec::new(),
         hash,
     }
 }
 
-/// Adds what a side's own survey found.
-pub fn add_survey(plan: &mut Plan, survey: Survey) {
-    plan.blockers.extend(survey.blockers);
-    plan.warnings.extend(survey.warnings);
+/// Adds what the surveys of both sides found, and what comes out when they are compared.
+pub fn add_surveys(plan: &mut Plan, source: Survey, target: Survey) {
+    if let (Some(from), Some(to)) = (&source.manners, &target.manners) {
+        sides::compare(plan, from, to);
+    }
+    for survey in [source, target] {
+        plan.blockers.extend(survey.blockers);
+        plan.warnings.extend(survey.warnings);
+        plan.notes.extend(survey.notes);
+    }
 }
 
 /// About how long the copy will take: the larger of 150,000 rows and 40 MB a second, which is what one
@@ -220,7 +228,7 @@ impl<'a> Planner<'a> {
             form: match (self.engine, same) {
                 (EngineKind::Postgres, true) => Form::CopyBinary,
                 (EngineKind::Postgres, false) => Form::CopyText,
-                (EngineKind::Sqlite, _) => Form::Values,
+                (EngineKind::Mysql | EngineKind::Sqlite, _) => Form::Values,
             },
             partitioned: source.kind == TableKind::Partitioned,
             create: false,

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use serde::Serialize;
+use sqlx::mysql::MySqlConnectOptions;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 use url::Url;
@@ -17,6 +18,8 @@ use super::faults::nearest;
 pub enum EngineKind {
     /// PostgreSQL.
     Postgres,
+    /// MySQL or MariaDB.
+    Mysql,
     /// SQLite.
     Sqlite,
 }
@@ -25,6 +28,7 @@ impl fmt::Display for EngineKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             EngineKind::Postgres => "postgres",
+            EngineKind::Mysql => "mysql",
             EngineKind::Sqlite => "sqlite",
         })
     }
@@ -53,6 +57,13 @@ const POSTGRES_PARAMETERS: [&str; 18] = [
     "options",
 ];
 
+/// The query parameters that highwater takes from a MySQL or MariaDB URL, of those that sqlx knows. Session
+/// settings such as the time zone are highwater's own.
+const MYSQL_PARAMETERS: [&str; 9] =
+    ["sslmode", "ssl-mode", "sslca", "ssl-ca", "sslcert", "ssl-cert", "sslkey", "ssl-key", "socket"];
+
+const FORMS: &str = "postgres://USER@HOST/DATABASE, mysql://USER@HOST/DATABASE or sqlite://FILE";
+
 const ENCODING_HINT: &str = "in a user name or password write %2F %3F %23 %40 %3A %25 for / ? # @ : %";
 
 /// What a URL says that may be shown.
@@ -71,22 +82,42 @@ impl Address {
     pub(super) fn parse(text: &str) -> Result<Address, String> {
         match text.split_once(':') {
             Some(("postgres" | "postgresql", _)) => postgres(text),
+            Some(("mysql" | "mariadb", _)) => mysql(text),
             Some(("sqlite", rest)) => sqlite(text, rest),
-            Some((scheme, rest)) if rest.starts_with("//") => Err(format!(
-                "`{scheme}://` is not supported; write postgres://USER@HOST/DATABASE or sqlite://FILE"
-            )),
-            _ => Err("is not a URL such as postgres://USER@HOST/DATABASE or sqlite://FILE".to_owned()),
+            Some((scheme, rest)) if rest.starts_with("//") => {
+                Err(format!("`{scheme}://` is not supported; write {FORMS}"))
+            }
+            _ => Err(format!("is not a URL such as {FORMS}")),
         }
     }
 }
 
-fn postgres(text: &str) -> Result<Address, String> {
-    let mut url = Url::parse(text).map_err(|error| format!("is not a URL: {error}; {ENCODING_HINT}"))?;
+/// The URL of a server, with no query parameters but the known ones.
+fn server_url(text: &str, parameters: &[&'static str]) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|error| format!("is not a URL: {error}; {ENCODING_HINT}"))?;
     // A raw / ? or # ends the part with the password early; what follows would pass for harmless.
     if url.fragment().is_some() || url.path().contains('@') || url.query().is_some_and(|q| q.contains('@')) {
         return Err(format!("has a # or a late @; {ENCODING_HINT}"));
     }
-    check_parameters(&url)?;
+    check_parameters(&url, parameters)?;
+    Ok(url)
+}
+
+fn mysql(text: &str) -> Result<Address, String> {
+    let mut url = server_url(text, &MYSQL_PARAMETERS)?;
+    let options = MySqlConnectOptions::from_str(text).map_err(|error| plain(&error))?;
+    let database = options.get_database().ok_or("names no database; write mysql://USER@HOST/DATABASE")?;
+    let server = match options.get_socket() {
+        Some(socket) => real_path(socket).display().to_string(),
+        None => format!("{} {}", options.get_host().to_lowercase(), options.get_port()),
+    };
+    let place = format!("mysql {server} {database}");
+    let has_password = hide_password(&mut url);
+    Ok(Address { engine: EngineKind::Mysql, shown: url.into(), place, has_password })
+}
+
+fn postgres(text: &str) -> Result<Address, String> {
+    let mut url = server_url(text, &POSTGRES_PARAMETERS)?;
     let options = PgConnectOptions::from_str(text).map_err(|error| plain(&error))?;
     let database = options.get_database().ok_or("names no database; write postgres://USER@HOST/DATABASE")?;
     let host = match options.get_socket() {
@@ -98,12 +129,13 @@ fn postgres(text: &str) -> Result<Address, String> {
     Ok(Address { engine: EngineKind::Postgres, shown: url.into(), place, has_password })
 }
 
-fn check_parameters(url: &Url) -> Result<(), String> {
+fn check_parameters(url: &Url, known: &[&'static str]) -> Result<(), String> {
     for (key, _) in url.query_pairs() {
-        if !POSTGRES_PARAMETERS.contains(&&*key) && !key.starts_with("options[") {
-            let hint = match nearest(&key, POSTGRES_PARAMETERS) {
+        let is_option = known.contains(&"options") && key.starts_with("options[");
+        if !known.contains(&&*key) && !is_option {
+            let hint = match nearest(&key, known.iter().copied()) {
                 Some(right) => format!("did you mean `{right}`?"),
-                None => format!("known: {}", POSTGRES_PARAMETERS.join(", ")),
+                None => format!("known: {}", known.join(", ")),
             };
             return Err(format!("has the unknown parameter `{key}`; {hint}"));
         }
@@ -185,6 +217,7 @@ mod tests {
                 "postgres://prod/identity?user=hw&sslmode=require",
             ),
             ("postgres:///identity?host=/run/pg&password=hush", "postgres:///identity?host=%2Frun%2Fpg"),
+            ("mysql://hw:hush@prod/identity?ssl-mode=required", "mysql://hw@prod/identity?ssl-mode=required"),
         ] {
             let address = Address::parse(url).unwrap();
             assert!(address.has_password, "{url}");
@@ -203,6 +236,8 @@ mod tests {
             "hw:hush@prod/identity",
             "hush",
             "postgres://hw@prod/identity?pasword=hush",
+            "mysql://hw:12#hush@prod/identity",
+            "mysql://hw@prod/identity?password=hush",
         ] {
             fault(url);
         }
@@ -212,7 +247,9 @@ mod tests {
     fn what_sqlx_would_refuse_or_ignore_is_told() {
         assert!(fault("postgres://hw@prod/identity?sslmode=verify").contains("ssl_mode"));
         assert!(fault("postgres://hw@prod/identity?sslmod=require").contains("did you mean `sslmode`?"));
-        assert!(fault("mysql://hw@prod/identity").contains("`mysql://` is not supported"));
+        assert!(fault("oracle://hw@prod/identity").contains("`oracle://` is not supported"));
+        assert!(fault("mysql://hw@prod").contains("names no database"));
+        assert!(fault("mysql://hw@prod/identity?sslmod=required").contains("did you mean `sslmode`?"));
         assert!(fault("postgres://hw@prod:port/identity").contains("invalid port"));
         assert!(fault("sqlite://a.db?mode=maybe").contains("mode"));
         assert!(fault("sqlite::memory:").contains("in memory"));
@@ -232,6 +269,8 @@ mod tests {
         let place = |url: &str| Address::parse(url).unwrap().place;
         assert_eq!(place("postgres://a@Prod/db"), place("postgresql://b:x@prod:5432/db?sslmode=require"));
         assert_ne!(place("postgres://a@prod/db"), place("postgres://a@prod:5433/db"));
+        assert_eq!(place("mysql://a@Prod/db"), place("mariadb://b:x@prod:3306/db?ssl-mode=required"));
+        assert_ne!(place("mysql://a@prod/db"), place("mysql://a@prod/other"));
         let here = std::env::current_dir().unwrap();
         assert_eq!(
             place("sqlite://src/a.db"),

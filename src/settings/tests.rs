@@ -111,7 +111,7 @@ fn the_environment_alone_is_enough() {
 #[test]
 fn all_faults_are_told_at_once() {
     let text = "migration = \"Main!\"\njobs = 3\n[database.identity]\nsorce = \"postgres://hw:hush@prod/x\"\n\
-                target = \"mysql://staging/x\"\n[[database.identity.table]]\nmatch = 1\n\
+                target = \"oracle://staging/x\"\n[[database.identity.table]]\nmatch = 1\n\
                 [capture]\nlock_timeout = \"5 apples\"\n[copy]\njobs = 0\ninto = \"adopt\"\n[extra]\nx = 1\n";
     let env = [("HIGHWATER__SCHEDULE__PURGE", "* * *"), ("HIGHWATER__REPLAY__BATCH_ROW", "3")];
     let error = load_with(text, &env).unwrap_err();
@@ -124,7 +124,7 @@ fn all_faults_are_told_at_once() {
             "0.toml: jobs: unknown key; did you mean `copy.jobs`?",
             "  database.identity.source: is missing; write source = ",
             "0.toml: database.identity.sorce: unknown key; did you mean `source`?",
-            "0.toml: database.identity.target: `mysql://` is not supported",
+            "0.toml: database.identity.target: `oracle://` is not supported",
             "  database.identity.table[0].name: is missing",
             "0.toml: database.identity.table[0].match: unknown key; known here: name",
             "0.toml: capture.lock_timeout: \"5 apples\" is not a duration such as \"200ms\"",

@@ -7,7 +7,8 @@
 //! - `expect.sql`: queries on the target, one a line; each must give `true` or `1`. Besides, both sides
 //!   must be the same, row by row.
 //!
-//! `ENGINE` is `postgres`, `sqlite`, or `any` for SQL that every engine takes.
+//! `ENGINE` is `postgres`, `sqlite`, `mysql` (MariaDB too), `mariadb` or `mysql9` (that one alone), or
+//! `any` for SQL that every engine takes.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,8 +20,7 @@ contract!(every_case_folder);
 
 async fn every_case_folder(engine: Engine) {
     let mut failures = Vec::new();
-    let folders: Vec<PathBuf> =
-        ["any", engine.pick("postgres", "sqlite")].into_iter().flat_map(folders).collect();
+    let folders: Vec<PathBuf> = kinds(engine).iter().copied().flat_map(folders).collect();
     assert!(folders.len() >= 5, "only {} case folders were found", folders.len());
     for folder in folders {
         let name = folder.display().to_string();
@@ -29,6 +29,15 @@ async fn every_case_folder(engine: Engine) {
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+fn kinds(engine: Engine) -> &'static [&'static str] {
+    match engine {
+        Engine::Postgres => &["any", "postgres"],
+        Engine::Sqlite => &["any", "sqlite"],
+        Engine::Mariadb => &["any", "mysql", "mariadb"],
+        Engine::Mysql => &["any", "mysql", "mysql9"],
+    }
 }
 
 fn folders(kind: &str) -> Vec<PathBuf> {
@@ -44,16 +53,17 @@ fn folders(kind: &str) -> Vec<PathBuf> {
 async fn case(engine: Engine, folder: &Path) -> Result<(), String> {
     let text = |file: &str| fs::read_to_string(folder.join(file)).ok();
     let pair = engine.pair().await;
-    pair.source.execute(&text("source.sql").ok_or("it has no source.sql")?).await;
+    // In connections of their own, as their settings are.
+    pair.source.connect().await.execute(&text("source.sql").ok_or("it has no source.sql")?).await;
     let mut highwater =
         Highwater::new(&pair).setting("copy.chunk_rows", "3").setting("replay.batch_rows", "4");
     match text("target.sql") {
-        Some(target) => pair.target.execute(&target).await,
+        Some(target) => pair.target.connect().await.execute(&target).await,
         None => highwater = highwater.setting("copy.schema", "create"),
     }
     step(&highwater, "copy").await?;
     if let Some(during) = text("during.sql") {
-        pair.source.execute(&during).await;
+        pair.source.connect().await.execute(&during).await;
     }
     step(&highwater, "final-sync").await?;
     let differences = differences(&pair.source, &pair.target, &[]).await;

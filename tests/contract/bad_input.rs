@@ -1,7 +1,7 @@
 //! Bad settings, schemas and data: a clear message, an exit code, and nothing touched.
 
-use super::{TABLES, settings, shop};
-use crate::support::{Engine, Highwater};
+use super::{MYSQL_OBJECTS, TABLES, settings, shop};
+use crate::support::{Db, Engine, Highwater, MysqlServer};
 
 contract!(
     a_filled_target_is_refused,
@@ -37,6 +37,7 @@ async fn all_blockers_are_told_and_nothing_is_touched(engine: Engine) {
     let objects = engine.pick(
         "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'highwater%'",
         "SELECT count(*) FROM sqlite_master WHERE name LIKE '%highwater%'",
+        MYSQL_OBJECTS,
     );
     assert_eq!(pair.source.value(objects).await, "0");
     assert_eq!(pair.target.value(objects).await, "0");
@@ -44,8 +45,8 @@ async fn all_blockers_are_told_and_nothing_is_touched(engine: Engine) {
 
 async fn a_missing_database_is_named(engine: Engine) {
     let pair = engine.pair().await;
-    let missing = engine
-        .pick(pair.source.url().replace("source", "nowhere"), "sqlite:///nowhere/at/all.db".to_string());
+    let nowhere = pair.source.url().replace("source", "nowhere");
+    let missing = engine.pick(nowhere.clone(), "sqlite:///nowhere/at/all.db".to_string(), nowhere);
     let output = Highwater::new(&pair).setting("database.main.source", &missing).run(&["plan"]).await;
     assert!(matches!(output.code, Some(1 | 3)), "{output:?}");
     output.says("nowhere");
@@ -81,7 +82,15 @@ async fn passwords_never_show(engine: Engine) {
         return;
     }
     let (pair, highwater) = shop(engine).await;
-    let url = url_with_password(&pair.source.url());
+    let url = match &pair.source {
+        Db::Mysql(database) => {
+            let server = MysqlServer::shared(database.kind());
+            let user = server.user("verysecret").await;
+            server.execute(&format!("GRANT ALL ON *.* TO {user}")).await;
+            database.url_as(&format!("{user}:verysecret"))
+        }
+        other => url_with_password(&other.url()),
+    };
     let highwater = highwater.setting("database.main.source", &url);
     for command in [&["plan"][..], &["status"], &["copy"], &["status", "--json"], &["plan", "--json"]] {
         let output = highwater.run(command).await;

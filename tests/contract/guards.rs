@@ -64,10 +64,13 @@ impl Bench {
         self.pair.target.value("SELECT note FROM parents WHERE id = 1").await
     }
 
-    async fn batch(&self) -> Batch {
+    fn watch(&self) -> Watch<'_> {
         let watermark = self.entry.watermark.as_ref().unwrap();
-        let watch = Watch { table: &self.table, watermark, origin: self.entry.origin.as_ref().unwrap() };
-        self.working.sides.source.batch(watch, LIMITS).await.unwrap()
+        Watch { table: &self.table, watermark, origin: self.entry.origin.as_ref().unwrap() }
+    }
+
+    async fn batch(&self) -> Batch {
+        self.working.sides.source.batch(self.watch(), LIMITS).await.unwrap()
     }
 
     fn act<'a>(&'a self, states: &'a States, step: Step<'a>) -> Act<'a> {
@@ -110,9 +113,8 @@ async fn a_batch_that_was_overtaken_is_refused(engine: Engine) {
 async fn a_retry_that_was_overtaken_is_refused(engine: Engine) {
     let bench = bench(engine).await;
     bench.note("old").await;
-    let origin = bench.entry.origin.as_ref().unwrap();
     let source = &bench.working.sides.source;
-    let late = source.states(&bench.table, origin, &[vec!["1".to_owned()]]).await.unwrap();
+    let late = source.states(bench.watch(), &[vec!["1".to_owned()]]).await.unwrap();
     bench.note("new").await;
     bench.apply_batch(&bench.batch().await).await.unwrap();
     assert_superseded(bench.apply(&bench.act(&late, Step::Again), &late).await);
@@ -123,7 +125,7 @@ async fn a_batch_of_another_epoch_is_refused(engine: Engine) {
     let bench = bench(engine).await;
     bench.note("old").await;
     let batch = bench.batch().await;
-    let epochs = engine.pick("highwater_ledger.epochs", "highwater_ledger_epochs");
+    let epochs = engine.pick("highwater_ledger.epochs", "highwater_ledger_epochs", "highwater_ledger_epochs");
     bench.pair.target.execute(&format!("UPDATE {epochs} SET epoch = epoch + 1")).await;
     assert_superseded(bench.apply_batch(&batch).await);
     assert_eq!(bench.noted().await, "NULL");
@@ -131,13 +133,12 @@ async fn a_batch_of_another_epoch_is_refused(engine: Engine) {
 
 async fn a_chunk_that_is_done_is_refused(engine: Engine) {
     let bench = bench(engine).await;
-    let origin = bench.entry.origin.as_ref().unwrap();
     let source = &bench.working.sides.source;
-    let rows = source.stream(&bench.table, origin, &Bounds::all(), Layout::Plain).await.unwrap();
+    let rows = source.stream(bench.watch(), &Bounds::all(), Layout::Plain).await.unwrap();
     let extent = rows.extent.clone();
     let states = States { read_at: extent, blocks: Vec::new() };
     let act = bench.act(&states, Step::Chunk(0));
-    let tables = engine.pick("highwater_ledger.tables", "highwater_ledger_tables");
+    let tables = engine.pick("highwater_ledger.tables", "highwater_ledger_tables", "highwater_ledger_tables");
     bench.pair.target.execute(&format!("UPDATE {tables} SET state = 'copying'; DELETE FROM parents")).await;
     let target = bench.working.sides.target.as_ref();
     let outcome = apply::load(target, &act, rows).await.map(|_| Applied::default());

@@ -18,20 +18,24 @@ use crate::support::{Engine, Highwater, Pair, eventually};
 const TABLES: &str = "
     CREATE TABLE parents (id INTEGER PRIMARY KEY, name VARCHAR(40) NOT NULL UNIQUE, note TEXT);
     CREATE TABLE children (
-        parent_id INTEGER NOT NULL REFERENCES parents (id) ON DELETE CASCADE ON UPDATE CASCADE,
+        parent_id INTEGER NOT NULL,
         n INTEGER NOT NULL,
         note TEXT,
-        PRIMARY KEY (parent_id, n));
+        PRIMARY KEY (parent_id, n),
+        FOREIGN KEY (parent_id) REFERENCES parents (id) ON DELETE CASCADE ON UPDATE CASCADE);
     CREATE TABLE audit (happened INTEGER, what TEXT);";
 
 /// Rows for [`TABLES`]: 500 parents, 1,500 children, 200 audit entries of which half are duplicates.
 const ROWS: &str = "
+    INSERT INTO parents
     WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < 500)
-    INSERT INTO parents SELECT n, 'p' || n, NULL FROM s;
+    SELECT n, 'p' || n, NULL FROM s;
+    INSERT INTO children
     WITH RECURSIVE s(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM s WHERE n < 1499)
-    INSERT INTO children SELECT n / 3 + 1, n % 3, 'c' || n FROM s;
+    SELECT (n - n % 3) / 3 + 1, n % 3, 'c' || n FROM s;
+    INSERT INTO audit
     WITH RECURSIVE s(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM s WHERE n < 199)
-    INSERT INTO audit SELECT n / 2, CASE WHEN n % 20 = 0 THEN NULL ELSE 'a' END FROM s;";
+    SELECT (n - n % 2) / 2, CASE WHEN n % 20 = 0 THEN NULL ELSE 'a' END FROM s;";
 
 /// Changes of every kind to [`ROWS`].
 const CHANGES: &str = "
@@ -49,6 +53,34 @@ const SWAP: &str = "
     UPDATE parents SET name = 'tmp' WHERE id = 1;
     UPDATE parents SET name = 'p1' WHERE id = 2;
     UPDATE parents SET name = 'p2' WHERE id = 1;";
+
+contract!(the_shop_is_the_same_everywhere);
+
+/// The texts above do the same on every engine, and they do all that they say.
+async fn the_shop_is_the_same_everywhere(engine: Engine) {
+    let (pair, _) = shop(engine).await;
+    let count = async |what: &str| pair.source.value(&format!("SELECT count(*) FROM {what}")).await;
+    assert_eq!(count("parents WHERE name = 'p' || id").await, "500");
+    assert_eq!(count("children WHERE note = 'c' || ((parent_id - 1) * 3 + n)").await, "1500");
+    assert_eq!(count("audit WHERE what IS NULL").await, "10");
+    assert_eq!(count("(SELECT DISTINCT happened FROM audit) d").await, "100");
+    pair.source.execute(CHANGES).await;
+    pair.source.execute(SWAP).await;
+    assert_eq!(count("parents").await, "490");
+    assert_eq!(count("children WHERE parent_id <> 500 AND parent_id <> 1000").await, "1464");
+    assert_eq!(count("audit").await, "200");
+    assert_eq!(pair.source.value("SELECT name FROM parents WHERE id = 2").await, "p1");
+}
+
+/// How many of highwater's things a side of MySQL holds: in its own database, and logs of its tables.
+const MYSQL_OBJECTS: &str = "
+    SELECT (SELECT count(*) FROM information_schema.tables
+            WHERE table_schema = DATABASE() AND table_name LIKE 'highwater%')
+         + (SELECT count(*) FROM information_schema.tables
+            WHERE table_schema LIKE 'highwater%' AND table_name LIKE CONCAT(DATABASE(), '.%'))
+         + (SELECT count(*) FROM information_schema.triggers
+            WHERE trigger_schema = DATABASE() AND trigger_name LIKE 'highwater%')
+         + (SELECT count(*) FROM information_schema.routines WHERE routine_schema = DATABASE())";
 
 /// A source with rows, and a target with the same empty tables.
 async fn shop(engine: Engine) -> (Pair, Highwater) {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{CHANGES, eventually_same, shop};
 use crate::support::compare::differences;
-use crate::support::{Engine, eventually};
+use crate::support::{Db, Engine, eventually};
 
 contract!(
     production_writes_while_chunks_are_copied,
@@ -48,13 +48,15 @@ async fn a_target_restored_after_the_log_was_purged(engine: Engine) {
     pair.source.execute(CHANGES).await;
     pair.source.execute("UPDATE parents SET note = 'x' WHERE id BETWEEN 100 AND 200").await;
     daemon.wait_until_in_sync().await;
-    let left = engine.pick(
-        "SELECT count(*) FROM highwater_capture.\"public.parents\"",
-        "SELECT count(*) FROM highwater_capture_log_parents",
-    );
+    let log = match &pair.source {
+        Db::Postgres(_) => "highwater_capture.\"public.parents\"".to_owned(),
+        Db::Sqlite(_) => "highwater_capture_log_parents".to_owned(),
+        Db::Mysql(database) => format!("highwater_capture.\"{}.parents\"", database.name()),
+    };
+    let left = format!("SELECT count(*) FROM {log}");
     pair.source.execute("UPDATE parents SET note = 'y' WHERE id = 1").await;
     eventually(Duration::from_secs(30), || async {
-        let left: i64 = pair.source.value(left).await.parse().unwrap();
+        let left: i64 = pair.source.value(&left).await.parse().unwrap();
         if left <= 2 { Ok(()) } else { Err(format!("{left} entries")) }
     })
     .await;
@@ -70,6 +72,15 @@ async fn a_target_restored_after_the_log_was_purged(engine: Engine) {
 
 /// Statements that keep the target's tables and watermarks, and that bring them back.
 fn ledger_backup(engine: Engine) -> (&'static str, &'static str) {
+    let plain = (
+        "CREATE TABLE b_t AS SELECT * FROM highwater_ledger_tables; CREATE TABLE b_p AS SELECT * FROM parents;
+         CREATE TABLE b_c AS SELECT * FROM children; CREATE TABLE b_a AS SELECT * FROM audit;",
+        "DELETE FROM highwater_ledger_tables; INSERT INTO highwater_ledger_tables SELECT * FROM b_t;
+         DELETE FROM children; DELETE FROM parents; DELETE FROM audit;
+         INSERT INTO parents SELECT * FROM b_p; INSERT INTO children SELECT * FROM b_c;
+         INSERT INTO audit SELECT * FROM b_a;
+         DROP TABLE b_t; DROP TABLE b_p; DROP TABLE b_c; DROP TABLE b_a;",
+    );
     engine.pick(
         (
             "CREATE SCHEMA backup; CREATE TABLE backup.t AS TABLE highwater_ledger.tables;
@@ -80,15 +91,8 @@ fn ledger_backup(engine: Engine) -> (&'static str, &'static str) {
              INSERT INTO children TABLE backup.children; INSERT INTO audit TABLE backup.audit;
              DROP SCHEMA backup CASCADE",
         ),
-        (
-            "CREATE TABLE b_t AS SELECT * FROM highwater_ledger_tables; CREATE TABLE b_p AS SELECT * FROM parents;
-             CREATE TABLE b_c AS SELECT * FROM children; CREATE TABLE b_a AS SELECT * FROM audit;",
-            "DELETE FROM highwater_ledger_tables; INSERT INTO highwater_ledger_tables SELECT * FROM b_t;
-             DELETE FROM children; DELETE FROM parents; DELETE FROM audit;
-             INSERT INTO parents SELECT * FROM b_p; INSERT INTO children SELECT * FROM b_c;
-             INSERT INTO audit SELECT * FROM b_a;
-             DROP TABLE b_t; DROP TABLE b_p; DROP TABLE b_c; DROP TABLE b_a;",
-        ),
+        plain,
+        plain,
     )
 }
 
@@ -99,8 +103,10 @@ async fn capture_that_was_removed_is_put_back_and_the_table_copied_anew(engine: 
     let names = engine.pick(
         "SELECT tgname FROM pg_trigger WHERE tgrelid = 'parents'::regclass AND NOT tgisinternal",
         "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'parents'",
+        "SELECT trigger_name FROM information_schema.triggers
+         WHERE trigger_schema = DATABASE() AND event_object_table = 'parents'",
     );
-    let on = engine.pick(" ON parents", "");
+    let on = engine.pick(" ON parents", "", "");
     let triggers = pair.source.rows_as_text(names).await;
     assert!(triggers.len() >= 3, "{triggers:?}");
     let mut drop_all: String =

@@ -5,7 +5,7 @@ use highwater::error::Kind;
 use highwater::model::{Bounds, Layout};
 
 use super::{Case, LIMITS};
-use crate::support::Server;
+use crate::support::{Server, watch};
 
 const TABLE: &str = "CREATE TABLE t (a int PRIMARY KEY, v text)";
 
@@ -152,9 +152,12 @@ async fn reads_refuse_another_database_and_doubt_another_log() {
     let kind = async |reader: &super::Reader<'_>| {
         let batch = case.source.batch(reader.watch(), LIMITS).await.unwrap_err().kind();
         let table = case.table("t");
-        let stream =
-            case.source.stream(table, &reader.origin, &Bounds::all(), Layout::Plain).await.unwrap_err();
-        let states = case.source.states(table, &reader.origin, &[vec!["1".into()]]).await.unwrap_err();
+        let stream = case
+            .source
+            .stream(watch(table, &reader.origin), &Bounds::all(), Layout::Plain)
+            .await
+            .unwrap_err();
+        let states = case.source.states(watch(table, &reader.origin), &[vec!["1".into()]]).await.unwrap_err();
         assert_eq!((batch, batch), (stream.kind(), states.kind()));
         batch
     };

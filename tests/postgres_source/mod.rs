@@ -232,6 +232,7 @@ pub async fn plan(source: &dyn Source) -> Plan {
         excluded: others.into_iter().map(|t| t.name.clone()).collect(),
         blockers: Vec::new(),
         warnings: Vec::new(),
+        notes: Vec::new(),
         hash: "0".repeat(16),
     }
 }

@@ -6,7 +6,7 @@ use highwater::engine::{Lag, Limits};
 use highwater::model::{Block, Bounds, Form, Layout, RowStream, Watermark};
 
 use super::{Case, LIMITS, copied, rows};
-use crate::support::Server;
+use crate::support::{Server, watch};
 
 const TABLE: &str = "CREATE TABLE t (a int PRIMARY KEY, v text)";
 
@@ -179,7 +179,7 @@ async fn chunks_stream_every_row_once_in_every_layout() {
         for layout in [Layout::Plain, Layout::Staged, Layout::Keys] {
             let mut total = 0;
             for bounds in &chunks {
-                let stream = case.source.stream(&table, &origin, bounds, layout).await.unwrap();
+                let stream = case.source.stream(watch(&table, &origin), bounds, layout).await.unwrap();
                 let (text, rows) = drain(stream).await;
                 assert!(rows <= 300);
                 total += rows;
@@ -201,7 +201,7 @@ async fn a_stream_whose_reader_goes_away_frees_its_connection() {
     let origin = case.origin("t").await;
     for _ in 0..12 {
         let stream =
-            case.source.stream(case.table("t"), &origin, &Bounds::all(), Layout::Plain).await.unwrap();
+            case.source.stream(watch(case.table("t"), &origin), &Bounds::all(), Layout::Plain).await.unwrap();
         drop(stream);
     }
     assert_eq!(case.source.count(case.table("t")).await.unwrap(), 50000);
@@ -213,12 +213,12 @@ async fn states_of_keys_come_in_their_order() {
     let origin = case.origin("t").await;
     let key = |a: &str, b: i64| vec![a.to_owned(), b.to_string()];
     let mut keys = vec![key("\\", 2), key("none", 9), key("o'x", 1)];
-    let states = case.source.states(case.table("t"), &origin, &keys).await.unwrap();
+    let states = case.source.states(watch(case.table("t"), &origin), &keys).await.unwrap();
     assert_eq!(rows(&states), ["t \\\\ 2 \\\\ 2 two", "f none 9 \\N \\N \\N", "t o'x 1 o'x 1 one"]);
     keys.extend((0..30_000).map(|n| key(&"k".repeat(50), n)));
     let mut table = case.table("t").clone();
     table.form = Form::CopyBinary;
-    let states = case.source.states(&table, &origin, &keys).await.unwrap();
+    let states = case.source.states(watch(&table, &origin), &keys).await.unwrap();
     let text: Vec<u8> = states.blocks.iter().flat_map(copied).collect();
     assert_eq!(text.windows(7).filter(|w| w == b"PGCOPY\n").count(), 1, "several statements, one stream");
     assert!(matches!(states.blocks.last(), Some(Block::End { rows: 30_003, .. })));

@@ -29,6 +29,7 @@ fn plan(tables: Vec<TablePlan>) -> Plan {
         excluded: Vec::new(),
         blockers: Vec::new(),
         warnings: Vec::new(),
+        notes: Vec::new(),
         hash: String::new(),
     }
 }

@@ -9,7 +9,7 @@ use highwater::error::Kind;
 use highwater::settings::Endpoint;
 
 use super::rig::{Rig, execute, options, plain, series};
-use crate::support::Pair;
+use crate::support::{Pair, watch};
 
 async fn refused(url: &str, said: &str) {
     let endpoint = Endpoint::from_url(url).unwrap();
@@ -84,16 +84,22 @@ async fn a_full_disk_is_waited_for_and_the_connection_goes_on() {
     tx.commit().await.unwrap();
     let table = rig.table("t");
     let all = highwater::model::Bounds::all();
-    let mut rows =
-        rig.source.stream(&table, &rig.at["t"].0, &all, highwater::model::Layout::Plain).await.unwrap();
+    let mut rows = rig
+        .source
+        .stream(watch(&table, &rig.at["t"].0), &all, highwater::model::Layout::Plain)
+        .await
+        .unwrap();
     let mut tx = target.begin().await.unwrap();
     let error = tx.load(&table, engine::Feed::Stream(&mut rows)).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Unavailable, "{error}");
     assert_eq!(tx.commit().await.unwrap_err().kind(), Kind::Unavailable);
     drop(rows);
     assert_eq!(rig.files.target.value("SELECT count(*) FROM t").await, "0");
-    let mut rows =
-        rig.source.stream(&table, &rig.at["t"].0, &all, highwater::model::Layout::Plain).await.unwrap();
+    let mut rows = rig
+        .source
+        .stream(watch(&table, &rig.at["t"].0), &all, highwater::model::Layout::Plain)
+        .await
+        .unwrap();
     let mut tx = target.begin().await.unwrap();
     tx.load(&table, engine::Feed::Stream(&mut rows)).await.unwrap();
     tx.commit().await.unwrap();
@@ -111,8 +117,10 @@ async fn a_locked_target_is_unavailable_and_a_dropped_table_is_its_own_fault() {
     drop(tx);
     rig.files.source.execute("DROP TABLE t").await;
     let all = highwater::model::Bounds::all();
-    let error =
-        rig.source.stream(&rig.table("t"), &rig.at["t"].0, &all, highwater::model::Layout::Plain).await;
+    let error = rig
+        .source
+        .stream(watch(&rig.table("t"), &rig.at["t"].0), &all, highwater::model::Layout::Plain)
+        .await;
     assert_eq!(error.map(|_| ()).unwrap_err().kind(), Kind::Table);
 }
 

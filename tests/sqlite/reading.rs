@@ -7,13 +7,14 @@ use highwater::error::Kind;
 use highwater::model::{Bounds, Extent, Layout, Mark, Watermark};
 
 use super::rig::{LIMITS, Rig, series};
+use crate::support::watch;
 
 const TABLE: &str = "CREATE TABLE t (id INTEGER PRIMARY KEY, v)";
 
 fn id(watermark: &Watermark) -> i64 {
     match watermark.base() {
         Extent::Sqlite(mark) => mark.id,
-        Extent::Postgres(_) => panic!("not SQLite's"),
+        _ => panic!("not SQLite's"),
     }
 }
 
@@ -198,8 +199,11 @@ async fn a_stream_that_is_dropped_lets_go_of_the_file() {
         rig.write(&format!("INSERT INTO t SELECT value, zeroblob(1000) FROM {}", series(1, 20000))).await;
         let table = rig.table("t");
         for _ in 0..20 {
-            let stream =
-                rig.source.stream(&table, &rig.at["t"].0, &Bounds::all(), Layout::Plain).await.unwrap();
+            let stream = rig
+                .source
+                .stream(watch(&table, &rig.at["t"].0), &Bounds::all(), Layout::Plain)
+                .await
+                .unwrap();
             drop(stream);
         }
         rig.write("INSERT INTO t VALUES (0, 0)").await;
@@ -212,7 +216,8 @@ async fn without_wal_writers_commit_while_a_chunk_is_read() {
     let rig = Rig::without_wal(TABLE).await;
     rig.write(&format!("INSERT INTO t SELECT value, zeroblob(1000) FROM {}", series(1, 20000))).await;
     let table = rig.table("t");
-    let mut stream = rig.source.stream(&table, &rig.at["t"].0, &Bounds::all(), Layout::Plain).await.unwrap();
+    let mut stream =
+        rig.source.stream(watch(&table, &rig.at["t"].0), &Bounds::all(), Layout::Plain).await.unwrap();
     stream.next().await.unwrap();
     // The reader waits for us now, and holds no lock.
     tokio::time::sleep(Duration::from_millis(200)).await;

@@ -14,7 +14,7 @@ use highwater::throttle::Throttle;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row, SqliteConnection};
 
-use crate::support::{Pair, SqliteFile};
+use crate::support::{Pair, SqliteFile, watch};
 
 /// Plenty of both.
 pub const LIMITS: Limits = Limits { rows: 10_000, bytes: 8 << 20 };
@@ -225,14 +225,14 @@ impl Rig {
         let origin = &self.at[label].0;
         let mut copied = 0;
         for bounds in self.source.chunks(&table, rows).await.unwrap() {
-            let mut stream = self.source.stream(&table, origin, &bounds, Layout::Plain).await.unwrap();
+            let mut stream = self.source.stream(watch(&table, origin), &bounds, Layout::Plain).await.unwrap();
             let mut tx = self.target.begin().await.unwrap();
             match tx.load(&table, Feed::Stream(&mut stream)).await {
                 // Rows in each other's way: whatever is refused is dirty and will be replayed.
                 Err(error) if error.kind() == Kind::Data => {
                     drop(tx);
                     let mut stream =
-                        self.source.stream(&table, origin, &bounds, Layout::Staged).await.unwrap();
+                        self.source.stream(watch(&table, origin), &bounds, Layout::Staged).await.unwrap();
                     let mut tx = self.target.begin().await.unwrap();
                     tx.stage(&table, Feed::Stream(&mut stream)).await.unwrap();
                     one_by_one(tx.as_mut(), &table).await;
@@ -294,7 +294,7 @@ impl Rig {
         let applied = if table.strategy == Strategy::Whole {
             let origin = &self.at[&table.label()].0;
             let bounds = highwater::model::Bounds::all();
-            let mut rows = self.source.stream(table, origin, &bounds, Layout::Plain).await.unwrap();
+            let mut rows = self.source.stream(watch(table, origin), &bounds, Layout::Plain).await.unwrap();
             tx.replace(table, Feed::Stream(&mut rows)).await.unwrap()
         } else {
             let (applied, refused) = apply(tx.as_mut(), table, &batch.states.blocks).await;
@@ -309,7 +309,7 @@ impl Rig {
     pub async fn retry(&self, label: &str) {
         let keys: Vec<Key> = std::mem::take(&mut *self.parked.lock().unwrap());
         let table = self.table(label);
-        let states = self.source.states(&table, &self.at[label].0, &keys).await.unwrap();
+        let states = self.source.states(watch(&table, &self.at[label].0), &keys).await.unwrap();
         let mut tx = self.target.begin().await.unwrap();
         let (_, refused) = apply(tx.as_mut(), &table, &states.blocks).await;
         assert_eq!(refused, Vec::<Key>::new());

@@ -4,6 +4,7 @@ use highwater::engine::Feed;
 use highwater::model::{Block, Layout, Value};
 
 use super::rig::{LIMITS, Rig};
+use crate::support::watch;
 
 /// Every storage class with its extremes, as SQL.
 const VALUES: [&str; 24] = [
@@ -106,7 +107,7 @@ async fn keys_go_through_the_ledger_and_back() {
     assert_eq!(keys.len(), values.len());
     keys.push(vec!["'nobody'".into()]);
     let (origin, _) = &rig.at["t"];
-    let states = rig.source.states(&table, origin, &keys).await.unwrap();
+    let states = rig.source.states(watch(&table, origin), &keys).await.unwrap();
     let rows: Vec<&Vec<Value>> = states
         .blocks
         .iter()
@@ -154,7 +155,7 @@ async fn staged_streams_hold_number_presence_key_and_columns() {
     let (origin, _) = &rig.at["t"];
     let bounds = highwater::model::Bounds::all();
     for (layout, width) in [(Layout::Staged, 5), (Layout::Keys, 1), (Layout::Plain, 2)] {
-        let mut stream = rig.source.stream(&rig.table("t"), origin, &bounds, layout).await.unwrap();
+        let mut stream = rig.source.stream(watch(&rig.table("t"), origin), &bounds, layout).await.unwrap();
         let Block::Values(rows) = stream.next().await.unwrap() else { panic!("no rows") };
         assert_eq!((rows.len(), rows[0].len()), (2, width));
         if layout == Layout::Staged {

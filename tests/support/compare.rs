@@ -40,25 +40,36 @@ pub async fn differences(source: &Db, target: &Db, except: &[&str]) -> Vec<Strin
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Name {
+    /// Empty where a database has none.
     schema: String,
     table: String,
 }
 
 impl std::fmt::Display for Name {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.schema.is_empty() {
+            return f.write_str(&quoted(&self.table));
+        }
         write!(f, "{}.{}", quoted(&self.schema), quoted(&self.table))
     }
 }
 
+#[derive(Default)]
 struct Table {
-    columns: Vec<String>,
+    columns: Vec<Column>,
     key: BTreeSet<String>,
 }
 
-/// One line per column: schema, table, column, whether it belongs to the primary key.
+struct Column {
+    name: String,
+    /// Its type, where that decides how it is read.
+    kind: String,
+}
+
+/// One line per column: schema, table, column, whether it belongs to the primary key, type.
 const POSTGRES_COLUMNS: &str = "
     SELECT n.nspname, c.relname, a.attname,
-           CASE WHEN a.attnum = ANY (i.indkey) THEN 'key' END
+           CASE WHEN a.attnum = ANY (i.indkey) THEN 'key' END, ''
     FROM pg_class c
     JOIN pg_namespace n ON n.oid = c.relnamespace
     JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
@@ -68,21 +79,32 @@ const POSTGRES_COLUMNS: &str = "
     ORDER BY n.nspname, c.relname, a.attnum";
 
 const SQLITE_COLUMNS: &str = "
-    SELECT 'main', t.name, c.name, CASE WHEN c.pk > 0 THEN 'key' END
+    SELECT 'main', t.name, c.name, CASE WHEN c.pk > 0 THEN 'key' END, ''
     FROM sqlite_schema t JOIN pragma_table_xinfo(t.name) c
     WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
       AND t.name NOT LIKE 'highwater\\_%' ESCAPE '\\' AND c.hidden <> 1
     ORDER BY t.name, c.cid";
 
+const MYSQL_COLUMNS: &str = "
+    SELECT '', c.table_name, c.column_name, CASE WHEN k.column_name IS NOT NULL THEN 'key' END, c.data_type
+    FROM information_schema.tables t
+    JOIN information_schema.columns c ON c.table_schema = DATABASE() AND c.table_name = t.table_name
+    LEFT JOIN information_schema.key_column_usage k
+      ON k.table_schema = DATABASE() AND k.table_name = t.table_name
+      AND k.constraint_name = 'PRIMARY' AND k.column_name = c.column_name
+    WHERE t.table_schema = DATABASE() AND t.table_type = 'BASE TABLE'
+      AND t.table_name NOT LIKE 'highwater\\_%'
+    ORDER BY c.table_name, c.ordinal_position";
+
 async fn tables(db: &Db) -> BTreeMap<Name, Table> {
     let mut tables = BTreeMap::new();
-    for row in db.rows_as_text(db.engine().pick(POSTGRES_COLUMNS, SQLITE_COLUMNS)).await {
-        let [Some(schema), Some(table), Some(column), key] = row.as_slice() else {
+    for row in db.rows_as_text(db.engine().pick(POSTGRES_COLUMNS, SQLITE_COLUMNS, MYSQL_COLUMNS)).await {
+        let [Some(schema), Some(table), Some(column), key, Some(kind)] = row.as_slice() else {
             panic!("a line of the catalogue: {row:?}")
         };
         let name = Name { schema: schema.clone(), table: table.clone() };
-        let table = tables.entry(name).or_insert_with(|| Table { columns: Vec::new(), key: BTreeSet::new() });
-        table.columns.push(column.clone());
+        let table: &mut Table = tables.entry(name).or_default();
+        table.columns.push(Column { name: column.clone(), kind: kind.clone() });
         if key.is_some() {
             table.key.insert(column.clone());
         }
@@ -91,10 +113,16 @@ async fn tables(db: &Db) -> BTreeMap<Name, Table> {
 }
 
 async fn compare_table(source: &Db, target: &Db, name: &Name, here: &Table, there: &Table) -> Vec<String> {
-    let columns: Vec<_> =
-        here.columns.iter().filter(|column| there.columns.contains(column)).cloned().collect();
-    let ours = read(source, name, &columns).await;
-    let theirs = read(target, name, &columns).await;
+    let (mut left, mut right) = (Vec::new(), Vec::new());
+    for column in &here.columns {
+        if let Some(other) = there.columns.iter().find(|other| other.name == column.name) {
+            left.push(column);
+            right.push(other);
+        }
+    }
+    let columns: Vec<_> = left.iter().map(|column| column.name.clone()).collect();
+    let ours = read(source, name, &left).await;
+    let theirs = read(target, name, &right).await;
     let keys: Vec<_> = (0..columns.len()).filter(|&i| here.key.contains(&columns[i])).collect();
     let found = if keys.is_empty() || keys.len() < here.key.len() {
         compare_multisets(ours, theirs)
@@ -110,23 +138,34 @@ async fn compare_table(source: &Db, target: &Db, name: &Name, here: &Table, ther
     told
 }
 
-async fn read(db: &Db, name: &Name, columns: &[String]) -> Rows {
-    let columns: Vec<_> = columns.iter().map(|column| expression(db.engine(), &quoted(column))).collect();
-    // Without columns in common it is the number of rows that counts.
-    let columns = if columns.is_empty() { "1".to_owned() } else { columns.join(", ") };
-    db.rows_as_text(&format!("SELECT {columns} FROM {name}")).await
+async fn read(db: &Db, name: &Name, columns: &[&Column]) -> Rows {
+    // A first column of its own: without columns in common it is the number of rows that counts, and
+    // rows of MySQL that begin with a value of 16 MiB are not seen at all.
+    let mut expressions = vec!["1".to_owned()];
+    expressions.extend(columns.iter().map(|column| expression(db.engine(), column)));
+    let mut rows = db.rows_as_text(&format!("SELECT {} FROM {name}", expressions.join(", "))).await;
+    for row in &mut rows {
+        row.remove(0);
+    }
+    rows
 }
 
-/// PostgreSQL's text protocol writes a value as its type does. SQLite's classes are told apart, and
-/// neither digits nor bytes are lost.
-fn expression(engine: Engine, column: &str) -> String {
+/// PostgreSQL's text protocol writes a value as its type does, and so does that of MySQL, but for
+/// FLOAT, of which it leaves digits out. SQLite's classes are told apart, and neither digits nor bytes
+/// are lost.
+fn expression(engine: Engine, column: &Column) -> String {
+    let name = quoted(&column.name);
     match engine {
-        Engine::Postgres => column.to_owned(),
+        Engine::Postgres => name,
+        Engine::Mariadb | Engine::Mysql if column.kind == "float" => format!("CAST({name} AS DOUBLE)"),
+        // A type that sqlx does not know.
+        Engine::Mariadb | Engine::Mysql if column.kind == "vector" => format!("HEX({name})"),
+        Engine::Mariadb | Engine::Mysql => name,
         Engine::Sqlite => format!(
-            "CASE typeof({column}) WHEN 'null' THEN NULL \
-             WHEN 'integer' THEN 'integer ' || {column} \
-             WHEN 'real' THEN 'real ' || printf('%!.17g', {column}) \
-             ELSE typeof({column}) || ' ' || hex({column}) END"
+            "CASE typeof({name}) WHEN 'null' THEN NULL \
+             WHEN 'integer' THEN 'integer ' || {name} \
+             WHEN 'real' THEN 'real ' || printf('%!.17g', {name}) \
+             ELSE typeof({name}) || ' ' || hex({name}) END"
         ),
     }
 }

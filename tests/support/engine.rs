@@ -1,8 +1,10 @@
 //! One face for all engines, so that a case is written once.
 
-use sqlx::{PgConnection, SqliteConnection};
+use sqlx::{MySqlConnection, PgConnection, SqliteConnection};
 
 use super::database::{self, Database, Rows};
+use super::mysql::{self, MysqlDatabase};
+use super::mysql_server::{Kind, MysqlServer};
 use super::server::Server;
 use super::sqlite::{self, SqliteFile};
 
@@ -11,6 +13,8 @@ use super::sqlite::{self, SqliteFile};
 pub enum Engine {
     Postgres,
     Sqlite,
+    Mariadb,
+    Mysql,
 }
 
 impl Engine {
@@ -19,14 +23,23 @@ impl Engine {
         match self {
             Engine::Postgres => Pair::postgres().await,
             Engine::Sqlite => Pair::sqlite().await,
+            Engine::Mariadb => Pair::mariadb().await,
+            Engine::Mysql => Pair::mysql().await,
         }
     }
 
-    /// `postgres` on PostgreSQL, `sqlite` on SQLite: for the few words in which dialects differ.
-    pub fn pick<T>(self, postgres: T, sqlite: T) -> T {
+    /// Whether it is MySQL or MariaDB.
+    pub fn is_mysql(self) -> bool {
+        matches!(self, Engine::Mariadb | Engine::Mysql)
+    }
+
+    /// `postgres` on PostgreSQL, `sqlite` on SQLite, `mysql` on MySQL and MariaDB: for the few words in
+    /// which dialects differ.
+    pub fn pick<T>(self, postgres: T, sqlite: T, mysql: T) -> T {
         match self {
             Engine::Postgres => postgres,
             Engine::Sqlite => sqlite,
+            Engine::Mariadb | Engine::Mysql => mysql,
         }
     }
 }
@@ -50,6 +63,24 @@ impl Pair {
         Pair { source, target: Db::Postgres(target.database_named("target").await) }
     }
 
+    /// Two empty databases on the shared MariaDB server.
+    pub async fn mariadb() -> Pair {
+        let server = MysqlServer::shared(Kind::Mariadb);
+        Pair::mysql_on(server, server).await
+    }
+
+    /// Two empty databases on the shared MySQL server.
+    pub async fn mysql() -> Pair {
+        let server = MysqlServer::shared(Kind::Mysql);
+        Pair::mysql_on(server, server).await
+    }
+
+    /// Empty databases on the servers given, of either kind.
+    pub async fn mysql_on(source: &MysqlServer, target: &MysqlServer) -> Pair {
+        let source = Db::Mysql(source.database_named("source").await);
+        Pair { source, target: Db::Mysql(target.database_named("target").await) }
+    }
+
     /// Two empty files.
     pub async fn sqlite() -> Pair {
         let source = Db::Sqlite(SqliteFile::new("source").await);
@@ -68,6 +99,7 @@ impl Pair {
 pub enum Db {
     Postgres(Database),
     Sqlite(SqliteFile),
+    Mysql(MysqlDatabase),
 }
 
 impl Db {
@@ -76,6 +108,10 @@ impl Db {
         match self {
             Db::Postgres(_) => Engine::Postgres,
             Db::Sqlite(_) => Engine::Sqlite,
+            Db::Mysql(database) => match database.kind() {
+                Kind::Mariadb => Engine::Mariadb,
+                Kind::Mysql => Engine::Mysql,
+            },
         }
     }
 
@@ -84,6 +120,7 @@ impl Db {
         match self {
             Db::Postgres(database) => database.url(),
             Db::Sqlite(file) => file.url(),
+            Db::Mysql(database) => database.url(),
         }
     }
 
@@ -92,6 +129,7 @@ impl Db {
         match self {
             Db::Postgres(database) => database.execute(sql).await,
             Db::Sqlite(file) => file.execute(sql).await,
+            Db::Mysql(database) => database.execute(sql).await,
         }
     }
 
@@ -100,6 +138,7 @@ impl Db {
         match self {
             Db::Postgres(database) => database.rows_as_text(sql).await,
             Db::Sqlite(file) => file.rows_as_text(sql).await,
+            Db::Mysql(database) => database.rows_as_text(sql).await,
         }
     }
 
@@ -114,6 +153,17 @@ impl Db {
         match self {
             Db::Postgres(database) => Connection::Postgres(Box::new(database.connect().await)),
             Db::Sqlite(file) => Connection::Sqlite(Box::new(file.connect().await)),
+            Db::Mysql(database) => Connection::Mysql(Box::new(database.connect().await)),
+        }
+    }
+
+    /// What the server answers to statements that it may refuse.
+    pub async fn try_execute(&self, sql: &str) -> sqlx::Result<()> {
+        let sql = sqlx::raw_sql(sqlx::AssertSqlSafe(sql));
+        match self {
+            Db::Postgres(database) => sql.execute(database.pool()).await.map(|_| ()),
+            Db::Sqlite(file) => sql.execute(file.pool()).await.map(|_| ()),
+            Db::Mysql(database) => sql.execute(database.pool()).await.map(|_| ()),
         }
     }
 
@@ -121,7 +171,7 @@ impl Db {
     pub fn postgres(&self) -> &Database {
         match self {
             Db::Postgres(database) => database,
-            Db::Sqlite(_) => panic!("a SQLite file is not a PostgreSQL database"),
+            _ => panic!("{:?} is not PostgreSQL", self.engine()),
         }
     }
 
@@ -129,7 +179,15 @@ impl Db {
     pub fn sqlite(&self) -> &SqliteFile {
         match self {
             Db::Sqlite(file) => file,
-            Db::Postgres(_) => panic!("a PostgreSQL database is not a SQLite file"),
+            _ => panic!("{:?} is not SQLite", self.engine()),
+        }
+    }
+
+    /// The MySQL or MariaDB database that this is.
+    pub fn mysql(&self) -> &MysqlDatabase {
+        match self {
+            Db::Mysql(database) => database,
+            _ => panic!("{:?} is neither MySQL nor MariaDB", self.engine()),
         }
     }
 }
@@ -138,6 +196,7 @@ impl Db {
 pub enum Connection {
     Postgres(Box<PgConnection>),
     Sqlite(Box<SqliteConnection>),
+    Mysql(Box<MySqlConnection>),
 }
 
 impl Connection {
@@ -146,6 +205,17 @@ impl Connection {
         match self {
             Connection::Postgres(connection) => database::execute(connection, sql).await,
             Connection::Sqlite(connection) => sqlite::execute(connection, sql).await,
+            Connection::Mysql(connection) => mysql::execute(connection, sql).await,
+        }
+    }
+
+    /// What the server answers to statements that it may refuse.
+    pub async fn try_execute(&mut self, sql: &str) -> sqlx::Result<()> {
+        let sql = sqlx::raw_sql(sqlx::AssertSqlSafe(sql));
+        match self {
+            Connection::Postgres(connection) => sql.execute(&mut **connection).await.map(|_| ()),
+            Connection::Sqlite(connection) => sql.execute(&mut **connection).await.map(|_| ()),
+            Connection::Mysql(connection) => sql.execute(&mut **connection).await.map(|_| ()),
         }
     }
 
@@ -154,6 +224,7 @@ impl Connection {
         match self {
             Connection::Postgres(connection) => database::rows_as_text(connection, sql).await,
             Connection::Sqlite(connection) => sqlite::rows_as_text(connection, sql).await,
+            Connection::Mysql(connection) => mysql::rows_as_text(connection, sql).await,
         }
     }
 }
@@ -166,11 +237,14 @@ impl Connection {
 /// async fn copies_every_row(engine: Engine) { .. }
 /// ```
 ///
-/// gives `postgres::copies_every_row` and `sqlite::copies_every_row`. Once per module.
+/// gives `postgres::copies_every_row`, `sqlite::copies_every_row`, and the same for `mariadb` and
+/// `mysql`. Once per module.
 macro_rules! contract {
     ($($case:ident),+ $(,)?) => {
         contract!(@engine postgres Postgres $($case),+);
         contract!(@engine sqlite Sqlite $($case),+);
+        contract!(@engine mariadb Mariadb $($case),+);
+        contract!(@engine mysql Mysql $($case),+);
     };
     (@engine $module:ident $engine:ident $($case:ident),+) => {
         mod $module {
@@ -178,6 +252,24 @@ macro_rules! contract {
                 #[tokio::test(flavor = "multi_thread")]
                 async fn $case() {
                     Box::pin(super::$case($crate::support::Engine::$engine)).await;
+                }
+            )+
+        }
+    };
+}
+
+/// Makes one test per kind of server of each case named.
+macro_rules! on_both {
+    ($($case:ident),+ $(,)?) => {
+        on_both!(@kind mariadb Mariadb $($case),+);
+        on_both!(@kind mysql9 Mysql $($case),+);
+    };
+    (@kind $module:ident $kind:ident $($case:ident),+) => {
+        mod $module {
+            $(
+                #[tokio::test(flavor = "multi_thread")]
+                async fn $case() {
+                    super::$case($crate::support::Kind::$kind).await;
                 }
             )+
         }

@@ -3,9 +3,10 @@
 //! | to have | use |
 //! | --- | --- |
 //! | a case that runs on every engine | `contract!` with an `async fn case(engine: Engine)` |
-//! | a source and a target | [`Engine::pair`], or [`Pair::postgres`] and [`Pair::sqlite`] |
+//! | a source and a target | [`Engine::pair`], or [`Pair::postgres`], [`Pair::sqlite`], [`Pair::mariadb`], [`Pair::mysql`] |
 //! | one more PostgreSQL database | `Server::shared().database().await` |
-//! | a server to crash, stop, restore | [`Server::start_own`] |
+//! | one more database of MariaDB or MySQL | `MysqlServer::shared(Kind::Mariadb).database().await` |
+//! | a server to crash, stop, restore | [`Server::start_own`], [`MysqlServer::start_own`] |
 //! | the program | [`Highwater::new`], then `run` a command or `spawn` a daemon |
 //! | proof that both sides agree | [`compare::assert_same`] |
 //! | to wait for something | [`eventually`] |
@@ -21,16 +22,25 @@ mod engine;
 pub mod compare;
 mod database;
 mod highwater;
+mod mysql;
+mod mysql_server;
 mod selftest;
+mod selftest_mysql;
 mod server;
+mod site;
 mod sqlite;
 mod wait;
+mod watch;
 mod workspace;
 
 pub use database::{Database, Rows};
 pub use engine::{Connection, Db, Engine, Pair};
 pub use highwater::{Daemon, Highwater, Output, Pause, Response};
-pub use server::{Server, Snapshot};
+pub use mysql::{MysqlDatabase, execute as mysql_execute, rows_as_text as mysql_rows_as_text};
+pub use mysql_server::{Kind, MysqlServer};
+pub use server::Server;
+pub use site::Snapshot;
 pub use sqlite::SqliteFile;
 pub use wait::{eventually, within};
+pub use watch::watch;
 pub use workspace::{Workspace, free_port, next_number, signal};

@@ -8,6 +8,7 @@ use sqlx::{Connection as _, PgConnection};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 use super::engine::{Engine, Pair};
+use super::mysql_server::{Kind, MysqlServer};
 use super::server::Server;
 use super::workspace::{self, Workspace};
 use super::{compare, eventually};
@@ -15,8 +16,11 @@ use super::{compare, eventually};
 contract!(databases_are_fresh, comparison_finds_every_kind_of_difference, transactions_can_be_held_open);
 
 async fn databases_are_fresh(engine: Engine) {
-    let tables =
-        engine.pick("SELECT relname FROM pg_class WHERE relname = 't'", "SELECT name FROM sqlite_schema");
+    let tables = engine.pick(
+        "SELECT relname FROM pg_class WHERE relname = 't'",
+        "SELECT name FROM sqlite_schema",
+        "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE()",
+    );
     let used = engine.pair().await;
     used.execute_on_both("CREATE TABLE t (a int); INSERT INTO t VALUES (1)").await;
     let fresh = engine.pair().await;
@@ -115,9 +119,12 @@ async fn a_role_with_a_password_must_give_it() {
 /// Not a test: the process that the test below starts and kills.
 #[test]
 #[ignore = "runs until it is killed, for the test below"]
-fn owner_of_a_server() {
-    let server = Server::start_own(&[]);
-    let line = format!("\nowner {} {}\n", server.pid(), Workspace::get().root().display());
+fn owner_of_servers() {
+    let postgres = Server::start_own(&[]);
+    let mariadb = MysqlServer::start_own(Kind::Mariadb, &[]);
+    let mysql = MysqlServer::start_own(Kind::Mysql, &[]);
+    let pids = format!("{} {} {}", postgres.pid(), mariadb.pid(), mysql.pid());
+    let line = format!("\nowner {} {pids}\n", Workspace::get().root().display());
     std::io::Write::write_all(&mut std::io::stdout(), line.as_bytes()).expect("stdout");
     std::thread::sleep(Duration::from_secs(60));
 }
@@ -126,7 +133,7 @@ fn owner_of_a_server() {
 async fn nothing_is_left_of_tests_that_were_killed() {
     let program = std::env::current_exe().expect("this program");
     let mut owner = tokio::process::Command::new(program)
-        .args(["--ignored", "--exact", "support::selftest::owner_of_a_server", "--nocapture"])
+        .args(["--ignored", "--exact", "support::selftest::owner_of_servers", "--nocapture"])
         .stdout(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
@@ -139,13 +146,14 @@ async fn nothing_is_left_of_tests_that_were_killed() {
         }
     };
     let mut words = line.split(' ').skip(1);
-    let server: u32 = words.next().expect("a process number").parse().expect("a process number");
     let folder = words.next().expect("a folder");
-    assert!(workspace::is_running(server) && Path::new(folder).exists());
+    let servers: Vec<u32> = words.map(|word| word.parse().expect("a process number")).collect();
+    assert_eq!(servers.len(), 3);
+    assert!(servers.iter().all(|&server| workspace::is_running(server)) && Path::new(folder).exists());
 
     owner.kill().await.expect("it can be killed");
     eventually(Duration::from_secs(15), || async {
-        !workspace::is_running(server) && !Path::new(folder).exists()
+        !servers.iter().any(|&server| workspace::is_running(server)) && !Path::new(folder).exists()
     })
     .await;
 }

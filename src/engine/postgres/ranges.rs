@@ -18,7 +18,7 @@ pub(super) struct Range {
 pub(super) fn snapshot(extent: &Extent) -> Result<&Snapshot> {
     match extent {
         Extent::Postgres(snapshot) => Ok(snapshot),
-        Extent::Sqlite(_) => Err(Error::failed("an extent of another engine was given to PostgreSQL")),
+        _ => Err(Error::failed("an extent of another engine was given to PostgreSQL")),
     }
 }
 
@@ -26,7 +26,7 @@ pub(super) fn snapshot(extent: &Extent) -> Result<&Snapshot> {
 pub(super) fn place(position: &Position) -> Result<(u64, i64)> {
     match position {
         Position::Postgres(xid, id) => Ok((*xid, *id)),
-        Position::Sqlite(_) => Err(Error::failed("a position of another engine was given to PostgreSQL")),
+        _ => Err(Error::failed("a position of another engine was given to PostgreSQL")),
     }
 }
 

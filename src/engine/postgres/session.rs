@@ -9,6 +9,7 @@ use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, Row};
 
 use super::connect::classify;
 use crate::engine::Record;
+pub(super) use crate::engine::record::{maybe, number, text};
 use crate::error::{Error, Result};
 
 /// Where a pool leads, for errors.
@@ -107,22 +108,6 @@ fn record(row: &PgRow) -> Result<Record> {
     (0..row.len())
         .map(|i| row.try_get_unchecked::<Option<String>, _>(i).map_err(|e| classify(e, "an answer")))
         .collect()
-}
-
-/// A column of a record that is never NULL.
-pub(super) fn text(record: &Record, column: usize) -> Result<&str> {
-    maybe(record, column).ok_or_else(|| Error::failed(format!("column {column} of an answer is missing")))
-}
-
-/// A column of a record.
-pub(super) fn maybe(record: &Record, column: usize) -> Option<&str> {
-    record.get(column).and_then(Option::as_deref)
-}
-
-/// A whole number in a record.
-pub(super) fn number<T: std::str::FromStr>(record: &Record, column: usize) -> Result<T> {
-    let text = text(record, column)?;
-    text.parse().map_err(|_| Error::failed(format!("`{text}` in an answer is not a number")))
 }
 
 /// A boolean in a record; NULL is false.

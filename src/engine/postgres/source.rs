@@ -13,8 +13,7 @@ use super::session::{Place, Session, flag, maybe, number, text};
 use super::{catalog, definitions, fence, inspect, install, lag, purge, read, remove, stream, survey};
 use crate::engine::template::fill;
 use crate::engine::{
-    Definition, Fence, Identity, Limits, Measures, Options, Origin, Source, Stamp, Survey, Verdict, Watch,
-    Writer,
+    Definition, Fence, Identity, Limits, Measures, Options, Source, Stamp, Survey, Verdict, Watch, Writer,
 };
 use crate::error::{Error, Result};
 use crate::model::{
@@ -202,22 +201,16 @@ impl Source for PostgresSource {
         stream::chunks(self, table, rows).await
     }
 
-    async fn stream(
-        &self,
-        table: &TablePlan,
-        origin: &Origin,
-        bounds: &Bounds,
-        layout: Layout,
-    ) -> Result<RowStream> {
-        stream::stream(self, table, origin, bounds, layout).await
+    async fn stream(&self, watch: Watch<'_>, bounds: &Bounds, layout: Layout) -> Result<RowStream> {
+        stream::stream(self, watch.table, watch.origin, bounds, layout).await
     }
 
     async fn batch(&self, watch: Watch<'_>, limits: Limits) -> Result<Batch> {
         read::batch(self, watch, limits).await
     }
 
-    async fn states(&self, table: &TablePlan, origin: &Origin, keys: &[Key]) -> Result<States> {
-        read::states(self, table, origin, keys).await
+    async fn states(&self, watch: Watch<'_>, keys: &[Key]) -> Result<States> {
+        read::states(self, watch.table, watch.origin, keys).await
     }
 
     async fn purge(&self, table: &TablePlan, watermark: &Watermark) -> Result<u64> {

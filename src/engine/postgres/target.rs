@@ -55,6 +55,8 @@ impl Shared {
     /// A ledger statement in PostgreSQL's words.
     pub(super) fn ledger_sql(&self, sql: &str) -> String {
         sql.replace("{l}", &format!("{}.", quote(&self.ledger_schema)))
+            .replace("{text}", "TEXT")
+            .replace("{bigint}", "BIGINT")
             .replace("{for update}", " FOR UPDATE")
             .replace("{for share}", " FOR SHARE")
             .replace('?', "$")

@@ -28,7 +28,7 @@ const LOGS_AT_ONCE: usize = 300;
 pub(super) fn mark(watermark: &Watermark) -> Result<Mark> {
     match watermark.base() {
         Extent::Sqlite(mark) => Ok(*mark),
-        Extent::Postgres(_) => Err(Error::failed("a watermark of PostgreSQL can't be used with SQLite")),
+        _ => Err(Error::failed("a watermark of another engine can't be used with SQLite")),
     }
 }
 

@@ -14,6 +14,7 @@ use super::fault::Doing;
 use super::log::{self, Log};
 use super::source::Inner;
 use super::value::{self, decode_all, integer, integers};
+use crate::engine::blocks::{BLOCKS_WAITING, Blocks};
 use crate::engine::{Limits, Origin, Watch};
 use crate::error::{Error, Result};
 use crate::model::{
@@ -21,49 +22,11 @@ use crate::model::{
     Watermark, quote,
 };
 
-/// The size of a block.
-const BLOCK_BYTES: u64 = 64 * 1024;
-
-/// How many blocks may wait for the writer.
-const BLOCKS_WAITING: usize = 4;
-
 /// Without WAL a read keeps writers from committing: so many rows are read at once, then they may.
 const PIECE_ROWS: u64 = 2_000;
 
 /// How many variables one statement may have.
 const MOST_VARIABLES: usize = 32_766;
-
-/// Collects rows into blocks.
-#[derive(Default)]
-struct Blocks {
-    waiting: Vec<Vec<Value>>,
-    waiting_bytes: u64,
-    rows: u64,
-    bytes: u64,
-}
-
-impl Blocks {
-    /// Takes a row in; gives a block when it is full.
-    fn push(&mut self, row: Vec<Value>) -> Option<Block> {
-        let size = row.iter().map(value::size).sum::<u64>();
-        self.waiting.push(row);
-        self.waiting_bytes += size;
-        self.rows += 1;
-        self.bytes += size;
-        if self.waiting_bytes >= BLOCK_BYTES { self.rest() } else { None }
-    }
-
-    /// What is left.
-    fn rest(&mut self) -> Option<Block> {
-        self.waiting_bytes = 0;
-        let rows = std::mem::take(&mut self.waiting);
-        (!rows.is_empty()).then_some(Block::Values(rows))
-    }
-
-    fn end(&self) -> Block {
-        Block::End { rows: self.rows, bytes: self.bytes }
-    }
-}
 
 /// The table as the session sees it, with the key by which its rows are told apart.
 async fn shape_of(

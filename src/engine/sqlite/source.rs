@@ -13,8 +13,7 @@ use super::install::Meta;
 use super::log::Watcher;
 use super::{chunks, fence, inspect, install, log, read, schema, survey};
 use crate::engine::{
-    Definition, Fence, Identity, Limits, Measures, Options, Origin, Source, Stamp, Survey, Verdict, Watch,
-    Writer,
+    Definition, Fence, Identity, Limits, Measures, Options, Source, Stamp, Survey, Verdict, Watch, Writer,
 };
 use crate::error::{Kind, Result};
 use crate::model::{
@@ -131,14 +130,8 @@ impl Source for SqliteSource {
         chunks::chunks(&self.0, table, rows).await
     }
 
-    async fn stream(
-        &self,
-        table: &TablePlan,
-        origin: &Origin,
-        bounds: &Bounds,
-        layout: Layout,
-    ) -> Result<RowStream> {
-        read::stream(&self.0, table, origin, bounds, layout).await
+    async fn stream(&self, watch: Watch<'_>, bounds: &Bounds, layout: Layout) -> Result<RowStream> {
+        read::stream(&self.0, watch.table, watch.origin, bounds, layout).await
     }
 
     async fn batch(&self, watch: Watch<'_>, limits: Limits) -> Result<Batch> {
@@ -150,8 +143,8 @@ impl Source for SqliteSource {
         batch
     }
 
-    async fn states(&self, table: &TablePlan, origin: &Origin, keys: &[Key]) -> Result<States> {
-        read::states(&self.0, table, origin, keys).await
+    async fn states(&self, watch: Watch<'_>, keys: &[Key]) -> Result<States> {
+        read::states(&self.0, watch.table, watch.origin, keys).await
     }
 
     async fn purge(&self, table: &TablePlan, watermark: &Watermark) -> Result<u64> {

@@ -49,7 +49,7 @@ impl SqliteTarget {
     fn ledger_tables(&self) -> Vec<(String, String)> {
         ledger::tables()
             .filter_map(|sql| {
-                let sql = fill(&sql, &[("l", &self.prefix)]);
+                let sql = fill(&sql, &[("l", &self.prefix), ("text", "TEXT")]);
                 Some((parse::made_table(&sql)?, sql))
             })
             .collect()

@@ -47,6 +47,13 @@ impl SqliteTx {
         }
     }
 
+    /// A ledger statement in SQLite's words.
+    fn ledger_sql(&self, sql: &str) -> String {
+        let words =
+            [("l", self.prefix.as_str()), ("bigint", "BIGINT"), ("for update", ""), ("for share", "")];
+        fill(sql, &words)
+    }
+
     /// Notes an error that ends the transaction.
     fn noted<T>(&mut self, done: Result<T>) -> Result<T> {
         if let Err(error) = &done
@@ -163,14 +170,14 @@ fn record(row: &sqlx::sqlite::SqliteRow) -> Result<Record, sqlx::Error> {
 impl Tx for SqliteTx {
     async fn execute(&mut self, sql: &str, args: &[Arg]) -> Result<u64> {
         let what = "writing the ledger";
-        let sql = fill(sql, &[("l", &self.prefix), ("for update", ""), ("for share", "")]);
+        let sql = self.ledger_sql(sql);
         let args = bind(args).doing(&self.db.place, what)?;
         self.run(what, sql, args).await
     }
 
     async fn rows(&mut self, sql: &str, args: &[Arg]) -> Result<Vec<Record>> {
         let what = "reading the ledger";
-        let sql = fill(sql, &[("l", &self.prefix), ("for update", ""), ("for share", "")]);
+        let sql = self.ledger_sql(sql);
         let args = bind(args).doing(&self.db.place, what)?;
         let rows = self.fetch(what, sql, args).await?;
         rows.iter().map(record).collect::<Result<_, _>>().doing(&self.db.place, what)

@@ -43,15 +43,6 @@ pub(super) fn integer(row: &SqliteRow, column: usize) -> Result<i64, sqlx::Error
     row.try_get_unchecked(column)
 }
 
-/// About how much memory a value takes.
-pub(super) fn size(value: &Value) -> u64 {
-    match value {
-        Value::Null => 1,
-        Value::Integer(_) | Value::Real(_) => 8,
-        Value::Text(bytes) | Value::Blob(bytes) => 1 + bytes.len() as u64,
-    }
-}
-
 /// Whether the value can be bound as it is. Text that is not UTF-8 goes as a blob, through
 /// [`Binding::place`].
 pub(super) fn binds(value: &Value) -> bool {

@@ -1,0 +1,54 @@
+-- What capture keeps beside the change logs, in a database of its own, which all captured databases of
+-- the server share ({capture}); every row belongs to the captured database that it names.
+
+CREATE DATABASE IF NOT EXISTS {capture} DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+
+-- Which database this is, and the server that capture was installed on: a copy runs on another one.
+CREATE TABLE IF NOT EXISTS {capture}.meta (
+    database_name VARCHAR(64) NOT NULL PRIMARY KEY,
+    version       BIGINT NOT NULL,
+    database_id   CHAR(36) NOT NULL,
+    server        VARCHAR(255) NOT NULL,
+    installed_at  DATETIME(6) NOT NULL
+) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+
+INSERT IGNORE INTO {capture}.meta (database_name, version, database_id, server, installed_at)
+VALUES ({database}, 1, UUID(), LEFT({server}, 255), UTC_TIMESTAMP(6))
+
+-- A row that highwater commits to see how far the server has flushed.
+CREATE TABLE IF NOT EXISTS {capture}.heartbeat (
+    database_name VARCHAR(64) NOT NULL PRIMARY KEY,
+    beat          BIGINT UNSIGNED NOT NULL
+) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+
+INSERT IGNORE INTO {capture}.heartbeat (database_name, beat) VALUES ({database}, 0)
+
+-- The fence: while `raised` is 1, the triggers of every table refuse writers.
+CREATE TABLE IF NOT EXISTS {capture}.fence (
+    database_name VARCHAR(64) NOT NULL PRIMARY KEY,
+    raised        TINYINT NOT NULL,
+    epoch         BIGINT NOT NULL,
+    attempt       BIGINT NOT NULL
+) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+
+INSERT IGNORE INTO {capture}.fence (database_name, raised, epoch, attempt) VALUES ({database}, 0, 0, 0)
+
+-- The captured tables. The generation is another one whenever the log may have missed something, and
+-- empty while capture is being made; purged_to is the highest number that was purged from the log; the
+-- fingerprint tells a table that was rebuilt, truncated or swapped.
+CREATE TABLE IF NOT EXISTS {capture}.tables (
+    database_name VARCHAR(64) NOT NULL,
+    table_name    VARCHAR(64) NOT NULL,
+    log           VARCHAR(64) NOT NULL,
+    key_json      TEXT NOT NULL,
+    generation    VARCHAR(36) NOT NULL,
+    purged_to     BIGINT UNSIGNED NOT NULL DEFAULT 0,
+    fingerprint   TEXT NULL,
+    PRIMARY KEY (database_name, table_name)
+) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+
+-- A table that the fence is proved on where highwater may not write a table of production's.
+CREATE TABLE IF NOT EXISTS {canary} (
+    id   INT NOT NULL PRIMARY KEY,
+    beat INT NOT NULL
+) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin

@@ -1,0 +1,5 @@
+-- The tables of the session's database, without views and sequences.
+SELECT TABLE_NAME, ENGINE, TABLE_ROWS, DATA_LENGTH
+FROM information_schema.TABLES
+WHERE TABLE_SCHEMA = DATABASE() AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')
+ORDER BY TABLE_NAME

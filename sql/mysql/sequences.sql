@@ -1,0 +1,5 @@
+-- Tables whose counter has given a value, and MariaDB's sequences.
+SELECT TABLE_NAME, TABLE_TYPE, AUTO_INCREMENT
+FROM information_schema.TABLES
+WHERE TABLE_SCHEMA = DATABASE() AND (TABLE_TYPE = 'SEQUENCE' OR AUTO_INCREMENT > 1)
+ORDER BY TABLE_NAME

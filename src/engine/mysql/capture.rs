@@ -1,0 +1,245 @@
+//! What capture is made of: the statements, as [`super::install`] runs them, as `plan --ddl` prints them,
+//! and as [`super::inspect`] expects to find them.
+//!
+//! Triggers fire for each row and log its key by VALUES; the log's key columns have the very types of the
+//! table's, so that a key is the same here and there.
+
+use std::collections::BTreeMap;
+
+use super::cascade::{Bodies, Graph, Logged, Place};
+use super::catalog::SELF;
+use super::names::Names;
+use super::value::{join, key_names, quote};
+use crate::engine::template::fill;
+use crate::model::{Plan, TableName, TablePlan};
+
+/// The version of what is installed. Another one is refused.
+pub(super) const VERSION: i64 = 1;
+
+/// What the fence's triggers raise.
+pub(super) const REFUSED: &str = "HW001";
+
+/// The events that triggers stand for.
+const EVENTS: [&str; 3] = ["insert", "update", "delete"];
+
+/// A trigger, as it is wanted or as it was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Trigger {
+    /// The database of trigger and table.
+    pub(super) database: String,
+    /// Its name.
+    pub(super) name: String,
+    /// The table it stands on.
+    pub(super) table: String,
+    /// When it fires: `AFTER INSERT`.
+    pub(super) when: String,
+    /// What it does.
+    pub(super) body: String,
+    /// Its `sql_mode`.
+    pub(super) sql_mode: String,
+}
+
+impl Trigger {
+    /// Its name as SQL.
+    pub(super) fn sql_name(&self) -> String {
+        format!("{}.{}", quote(&self.database), quote(&self.name))
+    }
+
+    /// The table as SQL.
+    pub(super) fn sql_table(&self) -> String {
+        format!("{}.{}", quote(&self.database), quote(&self.table))
+    }
+
+    /// The statement that makes it.
+    pub(super) fn create(&self) -> String {
+        let (name, table) = (self.sql_name(), self.sql_table());
+        format!("CREATE TRIGGER {name} {} ON {table} FOR EACH ROW\n{}", self.when, self.body)
+    }
+
+    /// The statement that removes it.
+    pub(super) fn remove(&self) -> String {
+        format!("DROP TRIGGER IF EXISTS {}", self.sql_name())
+    }
+
+    /// Whether it was made for this migration, wherever that was.
+    pub(super) fn is_of(&self, names: &Names) -> bool {
+        let rest = self.name.strip_prefix(&names.capture);
+        rest.is_some_and(|rest| rest.starts_with('_')) && self.body.contains(&names.own("fence"))
+    }
+
+    /// Whether what was found does what is `wanted`. Lines may have been broken otherwise.
+    pub(super) fn is_as(&self, wanted: &Trigger) -> bool {
+        (&self.table, &self.when, &self.sql_mode) == (&wanted.table, &wanted.when, &wanted.sql_mode)
+            && self.body.split_whitespace().eq(wanted.body.split_whitespace())
+    }
+}
+
+/// A table with what capture puts on it.
+#[derive(Debug)]
+pub(super) struct Subject<'a> {
+    /// Its name.
+    pub(super) table: String,
+    /// How it is carried; `None` for a table that gets the fence only.
+    pub(super) plan: Option<&'a TablePlan>,
+    /// Its triggers.
+    pub(super) triggers: Vec<Trigger>,
+    /// Why it can't be captured.
+    pub(super) refusal: Option<String>,
+}
+
+impl Subject<'_> {
+    /// Its label.
+    pub(super) fn label(&self) -> String {
+        TableName::bare(&self.table).to_string()
+    }
+
+    /// Whether a trigger logs what foreign keys' actions do to other tables.
+    pub(super) fn hands_on(&self, trigger: &Trigger, graph: &Graph) -> bool {
+        let logs = ["UPDATE", "DELETE"].iter().any(|event| trigger.when.ends_with(event));
+        logs && !graph.descendants(&(trigger.database.clone(), self.table.clone())).is_empty()
+    }
+}
+
+/// The statements for what all tables share.
+pub(super) fn base(names: &Names) -> Vec<String> {
+    let pairs = [
+        ("capture", &*quote(&names.capture)),
+        ("database", &*names.database_literal()),
+        ("server", SELF),
+        ("canary", &*names.own(&names.canary_name())),
+    ];
+    paragraphs(include_str!("../../../sql/mysql/capture_base.sql"), &pairs)
+}
+
+/// The trigger of the table that the fence is proved on.
+pub(super) fn canary_trigger(names: &Names) -> Trigger {
+    let canary = names.canary_name();
+    Trigger { database: names.capture.clone(), ..trigger(names, "fence_insert", &canary, "AFTER INSERT", "") }
+}
+
+/// All tables of a plan, with what capture puts on them.
+pub(super) fn subjects<'a>(names: &Names, plan: &'a Plan, graph: &Graph) -> Vec<Subject<'a>> {
+    let place = |table: &str| -> Place { (names.database.clone(), table.to_string()) };
+    let logged = |table: &TablePlan| Logged {
+        log: names.log(&table.source.name),
+        key: table.key.clone(),
+        types: log_columns(table).into_iter().map(|(_, kind)| kind).collect(),
+    };
+    let captured: BTreeMap<Place, Logged> =
+        plan.tables.iter().map(|table| (place(&table.source.name), logged(table))).collect();
+    let subject = |table: &str, plan: Option<&'a TablePlan>| {
+        let (bodies, error) = match graph.bodies(&place(table), &captured) {
+            Ok(bodies) => (bodies, None),
+            Err(error) => (Bodies::default(), Some(error.summary())),
+        };
+        let foreign = plan.and_then(|_| graph.foreign_parent(&place(table))).map(|(database, parent)| {
+            format!(
+                "foreign keys change its rows from {database}.{parent}, in another database, where nothing is captured"
+            )
+        });
+        Subject {
+            table: table.to_string(),
+            plan,
+            triggers: triggers(names, table, plan, &bodies),
+            refusal: error.or(foreign),
+        }
+    };
+    let carried = plan.tables.iter().map(|table| subject(&table.source.name, Some(table)));
+    carried.chain(plan.excluded.iter().map(|name| subject(&name.name, None))).collect()
+}
+
+fn triggers(names: &Names, table: &str, plan: Option<&TablePlan>, bodies: &Bodies) -> Vec<Trigger> {
+    let mut triggers = Vec::new();
+    for event in EVENTS {
+        let kind = if plan.is_some() { event.to_string() } else { format!("fence_{event}") };
+        let mut body = plan.map_or_else(String::new, |plan| log_body(names, plan, event));
+        match event {
+            "update" => body.push_str(&bodies.after_update),
+            "delete" => body.push_str(&bodies.after_delete),
+            _ => {}
+        }
+        let when = format!("AFTER {}", event.to_uppercase());
+        triggers.push(trigger(names, &kind, table, &when, &body));
+    }
+    for (kind, when, body) in [
+        ("cascade_update", "BEFORE UPDATE", &bodies.before_update),
+        ("cascade_delete", "BEFORE DELETE", &bodies.before_delete),
+    ] {
+        if !body.is_empty() {
+            triggers.push(trigger(names, kind, table, when, body));
+        }
+    }
+    triggers
+}
+
+/// What logs the row itself.
+fn log_body(names: &Names, plan: &TablePlan, event: &str) -> String {
+    let log = names.log(&plan.source.name);
+    if plan.key.is_empty() {
+        return format!("    INSERT INTO {log} (kind, captured_at) VALUES ('W', UTC_TIMESTAMP(6));\n");
+    }
+    let columns = |row: &str| join(plan.key.iter().map(|k| format!("{row}.{}", quote(k))), ", ");
+    let changed = plan.key.iter().map(|k| format!("NOT (OLD.{0} <=> NEW.{0})", quote(k)));
+    let (k, old, new) = (key_names("", plan.key.len()), columns("OLD"), columns("NEW"));
+    let changed = join(changed, " OR ");
+    let pairs =
+        [("log", &*log), ("k", &*k), ("old key", &*old), ("new key", &*new), ("key changed", &*changed)];
+    let plain = |kind: char, row: &str| {
+        format!(
+            "    INSERT INTO {log} (kind, captured_at, {k}) VALUES ('{kind}', UTC_TIMESTAMP(6), {row});\n"
+        )
+    };
+    match event {
+        "insert" => plain('I', &new),
+        "delete" => plain('D', &old),
+        _ => fill(include_str!("../../../sql/mysql/capture_update.sql"), &pairs),
+    }
+}
+
+fn trigger(names: &Names, kind: &str, table: &str, when: &str, body: &str) -> Trigger {
+    let name = names.trigger_name(kind, table);
+    let pairs = [
+        ("trigger", &*quote(&name)),
+        ("when", when),
+        ("table", &*quote(table)),
+        ("fence", &*names.own("fence")),
+        ("database", &*names.database_literal()),
+        ("body", body),
+    ];
+    let text = paragraphs(include_str!("../../../sql/mysql/capture_trigger.sql"), &pairs).join("\n\n");
+    let body = text.split_once("FOR EACH ROW\n").map_or(text.as_str(), |(_, body)| body);
+    Trigger {
+        database: names.database.clone(),
+        name,
+        table: table.to_string(),
+        when: when.to_string(),
+        body: body.to_string(),
+        sql_mode: String::new(),
+    }
+}
+
+/// The key columns of a table's change log, with their types.
+pub(super) fn log_columns(plan: &TablePlan) -> Vec<(String, String)> {
+    let columns = plan.key_columns().enumerate();
+    columns.map(|(i, column)| (format!("k{}", i + 1), column.source_type.clone())).collect()
+}
+
+/// The statement that makes a table's change log.
+pub(super) fn log(names: &Names, plan: &TablePlan) -> String {
+    let columns = log_columns(plan).into_iter().map(|(name, kind)| format!(",\n    {name} {kind} NULL"));
+    let columns: String = columns.collect();
+    let pairs = [("log", &*names.log(&plan.source.name)), ("key columns", &*columns)];
+    paragraphs(include_str!("../../../sql/mysql/capture_log.sql"), &pairs).join("\n\n")
+}
+
+/// The statements of a file, which empty lines separate, without the comment lines above them.
+fn paragraphs(text: &str, pairs: &[(&str, &str)]) -> Vec<String> {
+    text.split("\n\n")
+        .map(|paragraph| {
+            let lines = paragraph.lines().filter(|line| !line.starts_with("--"));
+            lines.collect::<Vec<_>>().join("\n").trim().to_string()
+        })
+        .filter(|statement| !statement.is_empty())
+        .map(|statement| fill(&statement, pairs))
+        .collect()
+}

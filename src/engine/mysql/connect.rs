@@ -1,0 +1,215 @@
+//! Connections: how they are made, and what every session is set to.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::ExposeSecret;
+use sqlx::mysql::{MySqlConnectOptions, MySqlPoolOptions};
+use sqlx::pool::PoolConnection;
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, MySql, MySqlConnection, MySqlPool};
+
+use super::fault::{self, classify};
+use super::session::{Session, text};
+use crate::engine::Options;
+use crate::error::{Error, Kind, Result};
+use crate::settings::Endpoint;
+
+/// How long a connection may take to be made.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a task waits for one of our own connections to come free.
+const POOL_PATIENCE: Duration = Duration::from_secs(600);
+
+/// Which side of the migration a connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Side {
+    /// Where rows come from.
+    Source,
+    /// Where they go to.
+    Target,
+}
+
+impl Side {
+    /// What every session of this side is set to.
+    fn settings(self) -> &'static str {
+        match self {
+            Side::Source => include_str!("../../../sql/mysql/session_source.sql"),
+            Side::Target => include_str!("../../../sql/mysql/session_target.sql"),
+        }
+    }
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Side::Source => "source",
+            Side::Target => "target",
+        })
+    }
+}
+
+/// Whose server it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Flavour {
+    /// Oracle's MySQL, and what calls itself so.
+    Mysql,
+    /// MariaDB.
+    Mariadb,
+}
+
+impl fmt::Display for Flavour {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Flavour::Mysql => "MySQL",
+            Flavour::Mariadb => "MariaDB",
+        })
+    }
+}
+
+/// A database on a server.
+pub(super) struct Server {
+    /// The side and the URL, as errors name it.
+    pub(super) place: Arc<str>,
+    /// The database's name.
+    pub(super) database: String,
+    /// Whose server it is.
+    pub(super) flavour: Flavour,
+    /// The server's version, as it says it.
+    pub(super) version: String,
+    side: Side,
+    endpoint: Endpoint,
+    pool: MySqlPool,
+}
+
+impl Server {
+    /// Opens a pool of at most `options.connections` connections, after one was made to see that it works.
+    ///
+    /// # Errors
+    /// [`Kind::Refused`] for a wrong user, password or database, for TLS that does not fit and for
+    /// servers that are too old; [`Kind::Unavailable`] when the server can't be reached.
+    pub(super) async fn open(endpoint: &Endpoint, options: &Options, side: Side) -> Result<Self> {
+        let place: Arc<str> = format!("{side} {endpoint}").into();
+        let how = resolve(endpoint, &place).await?;
+        let database = how.get_database().unwrap_or_default().to_string();
+        let mut first = open(&how, side).await.map_err(|e| refusal(e, &place, &how))?;
+        let said = super::session::records(&mut first, "SELECT version()").await;
+        let version = said.map_err(|e| classify(e, &place))?;
+        let version = version.first().map_or(Ok(""), |row| text(row, 0))?.to_string();
+        farewell(first).await;
+        let pool = MySqlPoolOptions::new()
+            .max_connections(options.connections.max(2))
+            .acquire_timeout(POOL_PATIENCE)
+            .max_lifetime(None)
+            .after_connect(move |connection, _| Box::pin(prepare(connection, side)))
+            .connect_lazy_with(how);
+        let flavour = if version.contains("MariaDB") { Flavour::Mariadb } else { Flavour::Mysql };
+        let server = Server { place, database, flavour, version, side, endpoint: endpoint.clone(), pool };
+        server.check_version()?;
+        Ok(server)
+    }
+
+    /// The numbers of the server's version.
+    pub(super) fn version_numbers(&self) -> (u32, u32, u32) {
+        let mut numbers = self.version.split(|c: char| !c.is_ascii_digit()).map(|n| n.parse().unwrap_or(0));
+        let mut next = || numbers.next().unwrap_or(0);
+        (next(), next(), next())
+    }
+
+    fn check_version(&self) -> Result<()> {
+        let oldest = match self.flavour {
+            Flavour::Mysql => (8, 0, 0),
+            Flavour::Mariadb => (10, 6, 0),
+        };
+        if self.version_numbers() >= oldest {
+            return Ok(());
+        }
+        let (major, minor, _) = oldest;
+        Err(Error::refused(format!("{}: {} {} is too old", self.place, self.flavour, self.version))
+            .remedy(format!("highwater serves {} from {major}.{minor} on", self.flavour)))
+    }
+
+    /// A connection on which several statements belong together.
+    pub(super) async fn session(&self) -> Result<Session> {
+        Ok(Session::new(self.acquire().await?, self.place.clone()))
+    }
+
+    /// A connection of its own, outside the pool.
+    pub(super) async fn apart(&self) -> Result<MySqlConnection> {
+        let how = resolve(&self.endpoint, &self.place).await?;
+        open(&how, self.side).await.map_err(|e| classify(e, &self.place))
+    }
+
+    /// A password that has changed since the pool was made is asked for anew.
+    async fn acquire(&self) -> Result<PoolConnection<MySql>> {
+        match self.pool.acquire().await {
+            Err(error) if fault::is_wrong_password(&error) => {
+                self.pool.set_connect_options(resolve(&self.endpoint, &self.place).await?);
+                self.pool.acquire().await.map_err(|e| classify(e, &self.place))
+            }
+            outcome => outcome.map_err(|e| classify(e, &self.place)),
+        }
+    }
+}
+
+/// Closes a connection. Whether the server hears of it does not matter: by socket and TLS it has often hung
+/// up before the last word, which then fails.
+pub(super) async fn farewell(connection: MySqlConnection) {
+    if let Err(error) = connection.close().await {
+        tracing::debug!(%error, "a connection was closed by the server first");
+    }
+}
+
+/// How to connect, with the password as it is now.
+async fn resolve(endpoint: &Endpoint, place: &str) -> Result<MySqlConnectOptions> {
+    let url = endpoint.url().await?;
+    // Session settings are ours (see `prepare`); statements are ours to log, and may be long.
+    let how = MySqlConnectOptions::from_str(url.expose_secret())
+        .map_err(|e| Error::usage(format!("{place}: the URL can't be used: {e}")))?;
+    Ok(how
+        .pipes_as_concat(false)
+        .no_engine_substitution(false)
+        .timezone(None)
+        .set_names(false)
+        .statement_cache_capacity(200)
+        .disable_statement_logging())
+}
+
+async fn open(how: &MySqlConnectOptions, side: Side) -> Result<MySqlConnection, sqlx::Error> {
+    let connecting = async {
+        let mut connection = MySqlConnection::connect_with(how).await?;
+        prepare(&mut connection, side).await?;
+        Ok(connection)
+    };
+    tokio::time::timeout(PATIENCE, connecting).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+}
+
+/// Sets a new session up.
+async fn prepare(connection: &mut MySqlConnection, side: Side) -> Result<(), sqlx::Error> {
+    sqlx::raw_sql(AssertSqlSafe(side.settings())).execute(connection).await?;
+    Ok(())
+}
+
+/// Why a first connection failed.
+fn refusal(error: sqlx::Error, place: &str, how: &MySqlConnectOptions) -> Error {
+    let server = match how.get_socket() {
+        Some(socket) => socket.display().to_string(),
+        None => format!("{}:{}", how.get_host(), how.get_port()),
+    };
+    match &error {
+        sqlx::Error::Io(e) => {
+            Error::new(Kind::Unavailable, format!("{place}: {server} can't be reached: {e}")).remedy(
+                "check host and port in the URL, that the server runs and listens there, and firewalls",
+            )
+        }
+        sqlx::Error::PoolTimedOut => Error::new(
+            Kind::Unavailable,
+            format!("{place}: {server} did not answer within {} s", PATIENCE.as_secs()),
+        )
+        .remedy("check host and port in the URL, and firewalls"),
+        sqlx::Error::Tls(e) => Error::refused(format!("{place}: TLS failed: {e}"))
+            .remedy("compare ssl-mode and ssl-ca of the URL with the server's certificate"),
+        _ => classify(error, place),
+    }
+}

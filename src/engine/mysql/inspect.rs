@@ -1,0 +1,192 @@
+//! Whether capture and fence are in force.
+//!
+//! Nothing tells when a trigger was dropped or a table emptied by TRUNCATE, so the catalogue must: the
+//! triggers are compared with what they ought to be, and the numbers that InnoDB gave to tables and logs
+//! with those of the time when capture was made. TRUNCATE, a swap by rename, IMPORT TABLESPACE and the
+//! partitions' DDL give a table other ones.
+
+use std::collections::HashSet;
+
+use super::capture::{self, Subject, Trigger};
+use super::facts::{self, Facts, Shape};
+use super::grants::Grants;
+use super::install::check_meta;
+use super::names::Names;
+use super::source::Inner;
+use super::value::quote;
+use crate::engine::{Fault, Verdict};
+use crate::error::Result;
+use crate::model::{Plan, TablePlan};
+
+const AGAIN: &str = "put it back, or take the table's new shape into the target and the plan";
+
+/// Looks at everything.
+pub(super) async fn inspect(source: &Inner, plan: &Plan) -> Result<Vec<Verdict>> {
+    let names = &source.names;
+    let mut session = source.server.session().await?;
+    let mut facts = Facts::read(&mut session, names, source.server.flavour).await?;
+    let graph = facts::graph(&mut session, names, source.server.flavour).await?;
+    let grants = Grants::of(&mut session, source.server.flavour).await?;
+    let subjects = capture::subjects(names, plan, &graph);
+    facts.look_closer(&mut session, subjects.iter().flat_map(|s| &s.triggers)).await?;
+    session.close();
+    if let Some(meta) = &facts.meta {
+        check_meta(&source.server.place, names, meta)?;
+    }
+    let outlook = Outlook { names, facts: &facts, grants: Some(&grants) };
+    let mut verdicts = Vec::new();
+    for subject in &subjects {
+        let fault = outlook.fault(subject);
+        // A table that has the fence only is spoken of when that is wrong.
+        if subject.plan.is_some() || fault.is_some() {
+            let generation = facts.registered.get(&subject.table).map(|known| known.generation.clone());
+            verdicts.push(Verdict { label: subject.label(), generation, fault });
+        }
+    }
+    Ok(verdicts)
+}
+
+/// What is judged by.
+pub(super) struct Outlook<'a> {
+    /// The names of capture's objects.
+    pub(super) names: &'a Names,
+    /// The source as it is.
+    pub(super) facts: &'a Facts,
+    /// What our user may do, where that is asked about.
+    pub(super) grants: Option<&'a Grants>,
+}
+
+impl Outlook<'_> {
+    /// What is wrong with a table's capture, or with its fence.
+    pub(super) fn fault(&self, subject: &Subject) -> Option<Fault> {
+        let Some(plan) = subject.plan else {
+            // A view takes no triggers, and a dropped table needs none.
+            self.facts.tables.get(&subject.table)?;
+            return self.revoked(subject).or_else(|| self.triggers_fault(subject).map(Fault::Mend));
+        };
+        let stop = |what: String| Fault::Stop { what, remedy: AGAIN.to_string() };
+        self.shape_fault(subject)
+            .or_else(|| subject.refusal.clone())
+            .map(stop)
+            .or_else(|| self.revoked(subject))
+            .or_else(|| self.base_fault().or_else(|| self.capture_fault(subject, plan)).map(Fault::Mend))
+    }
+
+    /// Why a table can't be captured as it is now.
+    pub(super) fn shape_fault(&self, subject: &Subject) -> Option<String> {
+        let plan = subject.plan?;
+        let Some(shape) = self.facts.tables.get(&subject.table) else {
+            return Some("the table was dropped or renamed on the source".to_string());
+        };
+        columns_fault(shape, plan).or_else(|| {
+            (!has_key(shape, plan)).then(|| "its key is not unique on the source any more".to_string())
+        })
+    }
+
+    /// The triggers run as our user: without its privileges they fail, and production's writes with them.
+    fn revoked(&self, subject: &Subject) -> Option<Fault> {
+        let grants = self.grants?;
+        let (database, capture) = (&self.names.database, &self.names.capture);
+        let lost =
+            |privilege: &str, database: &str, table: &str| !grants.holds(privilege, database, Some(table));
+        let log = self.names.log_name(&subject.table);
+        let (privilege, on) = if lost("TRIGGER", database, &subject.table) {
+            ("TRIGGER", database)
+        } else if subject.plan.is_some() && lost("SELECT", database, &subject.table) {
+            ("SELECT", database)
+        } else if subject.plan.is_some() && lost("INSERT", capture, &log) {
+            ("INSERT", capture)
+        } else {
+            return None;
+        };
+        let what = if self.facts.registered.is_empty() {
+            format!("{privilege} on {on} is missing")
+        } else {
+            format!("{privilege} on {on} was revoked from highwater's user: production's writes fail now")
+        };
+        Some(Fault::Stop {
+            what,
+            remedy: format!("GRANT {privilege} ON {}.* TO the user of the URL", quote(on)),
+        })
+    }
+
+    fn base_fault(&self) -> Option<String> {
+        if self.facts.meta.is_none() {
+            return Some("capture is not installed".to_string());
+        }
+        (!self.facts.fence).then(|| "the fence has lost its row".to_string())
+    }
+
+    fn capture_fault(&self, subject: &Subject, plan: &TablePlan) -> Option<String> {
+        let Some(known) = self.facts.registered.get(&subject.table) else {
+            return Some("its changes are not captured".to_string());
+        };
+        if serde_json::to_string(&plan.key).ok().as_ref() != Some(&known.key) {
+            return Some("its key is another one than that which is captured".to_string());
+        }
+        self.log_fault(subject).or_else(|| self.triggers_fault(subject)).or_else(|| {
+            let noted = known.fingerprint.as_ref().filter(|_| known.is_comparable(self.facts))?;
+            let now = self.facts.fingerprint(self.facts, self.names, &subject.table);
+            (noted != &now)
+                .then(|| "the table or its change log was rebuilt, truncated or swapped".to_string())
+        })
+    }
+
+    /// What is wrong with a table's change log.
+    pub(super) fn log_fault(&self, subject: &Subject) -> Option<String> {
+        let plan = subject.plan?;
+        let Some(log) = self.facts.own.get(&self.names.log_name(&subject.table)) else {
+            return Some("its change log is gone".to_string());
+        };
+        let (own, keys) = log.split_at_checked(3)?;
+        let fits = own.iter().map(|(name, _)| name.as_str()).eq(["seq", "kind", "captured_at"])
+            && keys == capture::log_columns(plan);
+        (!fits).then(|| "its change log was altered".to_string())
+    }
+
+    fn triggers_fault(&self, subject: &Subject) -> Option<String> {
+        let wanted = subject.triggers.iter().find_map(|trigger| self.trigger_fault(trigger));
+        wanted.or_else(|| {
+            let mut own = self.facts.own_triggers(self.names, &subject.table);
+            let stray = own.find(|found| !subject.triggers.iter().any(|t| t.name == found.name))?;
+            Some(format!("trigger {} does not belong there", stray.name))
+        })
+    }
+
+    /// What is wrong with one trigger.
+    pub(super) fn trigger_fault(&self, wanted: &Trigger) -> Option<String> {
+        match self.facts.triggers.get(&(wanted.database.clone(), wanted.name.clone())) {
+            None => Some(format!("trigger {} is missing", wanted.name)),
+            Some(found) if !found.is_as(wanted) => Some(format!("trigger {} was altered", wanted.name)),
+            Some(_) => None,
+        }
+    }
+}
+
+fn columns_fault(shape: &Shape, table: &TablePlan) -> Option<String> {
+    let carried: HashSet<&str> = table.columns.iter().map(|c| c.source.as_str()).collect();
+    for column in &table.columns {
+        match shape.columns.iter().find(|c| c.name == column.source) {
+            None => return Some(format!("column {} was dropped or renamed on the source", column.source)),
+            Some(found) if found.type_name != column.source_type => {
+                let (before, now) = (&column.source_type, &found.type_name);
+                return Some(format!("column {} was `{before}` and is `{now}` on the source", column.source));
+            }
+            Some(_) => {}
+        }
+    }
+    let is_written = |c: &&crate::model::Column| c.generation != crate::model::Generation::Computed;
+    let added = shape.columns.iter().filter(is_written).find(|c| !carried.contains(c.name.as_str()))?;
+    Some(format!("column {} was added on the source", added.name))
+}
+
+/// Whether the key still tells rows apart.
+fn has_key(shape: &Shape, table: &TablePlan) -> bool {
+    let same = |columns: &[String]| {
+        columns.len() == table.key.len() && table.key.iter().all(|column| columns.contains(column))
+    };
+    let not_null = |name: &String| shape.columns.iter().any(|c| &c.name == name && c.not_null);
+    table.key.is_empty()
+        || same(&shape.primary_key)
+        || shape.unique.iter().any(|index| same(&index.columns) && index.columns.iter().all(not_null))
+}

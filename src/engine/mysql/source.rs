@@ -1,0 +1,161 @@
+//! [`Source`] on MySQL and MariaDB.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::sync::Mutex;
+
+use super::connect::{Server, Side};
+use super::names::Names;
+use super::retire::Retirement;
+use super::{
+    catalog, chunks, definitions, fence, inspect, install, log, read, remove, schema, sequences, survey,
+};
+use crate::engine::{
+    Definition, Fence, Identity, Limits, Measures, Options, Source, Stamp, Survey, Verdict, Watch, Writer,
+};
+use crate::error::Result;
+use crate::model::{
+    Batch, Bounds, Extent, Key, Layout, Plan, RowStream, Schema, Sequence, States, TablePlan, Watermark,
+};
+use crate::settings::Endpoint;
+use crate::throttle::Throttle;
+
+/// A database of MySQL or MariaDB as source.
+pub struct MysqlSource(Arc<Inner>);
+
+/// What the parts of the source share.
+pub(super) struct Inner {
+    /// The database.
+    pub(super) server: Server,
+    /// The names of capture's objects.
+    pub(super) names: Names,
+    /// Limits rows per second.
+    pub(super) throttle: Arc<Throttle>,
+    /// How long one attempt to lock a table of production's may keep its writers waiting.
+    pub(super) lock_timeout: std::time::Duration,
+    /// Who may still fill the gaps of the logs.
+    pub(super) retirement: Mutex<Retirement>,
+}
+
+impl MysqlSource {
+    /// Connects to the database of `endpoint`.
+    ///
+    /// # Errors
+    /// When it can't be reached or refuses us.
+    pub async fn connect(endpoint: &Endpoint, options: &Options) -> Result<Self> {
+        let server = Server::open(endpoint, options, Side::Source).await?;
+        let names =
+            Names { capture: options.object_name("highwater_capture"), database: server.database.clone() };
+        Ok(MysqlSource(Arc::new(Inner {
+            names,
+            throttle: options.throttle.clone(),
+            lock_timeout: options.lock_timeout,
+            retirement: Mutex::default(),
+            server,
+        })))
+    }
+}
+
+#[async_trait]
+impl Source for MysqlSource {
+    async fn identity(&self) -> Result<Identity> {
+        catalog::identity(&self.0.server, &self.0.names).await
+    }
+
+    async fn schema(&self) -> Result<Schema> {
+        schema::schema(&self.0.server).await
+    }
+
+    async fn survey(&self, schema: &Schema, plan: &Plan) -> Result<Survey> {
+        survey::source(&self.0, schema, plan).await
+    }
+
+    async fn capture_ddl(&self, plan: &Plan) -> Result<String> {
+        install::ddl(&self.0, plan).await
+    }
+
+    async fn install(
+        &self,
+        plan: &Plan,
+        report: &(dyn for<'a> Fn(&'a str) + Send + Sync),
+    ) -> Result<Vec<(String, Result<String>)>> {
+        install::install(&self.0, plan, report).await
+    }
+
+    async fn inspect(&self, plan: &Plan) -> Result<Vec<Verdict>> {
+        inspect::inspect(&self.0, plan).await
+    }
+
+    async fn remove(&self) -> Result<()> {
+        remove::remove(&self.0.server, &self.0.names, self.0.lock_timeout).await
+    }
+
+    async fn extent(&self, table: &TablePlan) -> Result<Extent> {
+        log::extent(&self.0, table).await
+    }
+
+    async fn poll(&self, watch: &[Watch<'_>]) -> Result<Vec<bool>> {
+        log::poll(&self.0, watch).await
+    }
+
+    async fn measure(&self, watch: &[Watch<'_>]) -> Result<Measures> {
+        log::measure(&self.0, watch).await
+    }
+
+    async fn chunks(&self, table: &TablePlan, rows: u64) -> Result<Vec<Bounds>> {
+        chunks::chunks(&self.0, table, rows).await
+    }
+
+    async fn stream(&self, watch: Watch<'_>, bounds: &Bounds, layout: Layout) -> Result<RowStream> {
+        read::stream(&self.0, watch, bounds, layout).await
+    }
+
+    async fn batch(&self, watch: Watch<'_>, limits: Limits) -> Result<Batch> {
+        read::batch(&self.0, watch, limits).await
+    }
+
+    async fn states(&self, watch: Watch<'_>, keys: &[Key]) -> Result<States> {
+        read::states(&self.0, watch, keys).await
+    }
+
+    async fn purge(&self, table: &TablePlan, watermark: &Watermark) -> Result<u64> {
+        log::purge(&self.0, table, watermark).await
+    }
+
+    async fn count(&self, table: &TablePlan) -> Result<u64> {
+        catalog::count(&self.0.server, &table.source.name).await
+    }
+
+    async fn sequences(&self) -> Result<Vec<Sequence>> {
+        sequences::sequences(&self.0.server).await
+    }
+
+    async fn definitions(&self, plan: &Plan, whole: bool) -> Result<Vec<Definition>> {
+        definitions::definitions(&self.0.server, plan, whole).await
+    }
+
+    async fn writers(&self, plan: &Plan) -> Result<Vec<Writer>> {
+        fence::writers(&self.0, plan).await
+    }
+
+    async fn fence(&self) -> Result<Fence> {
+        fence::read(&self.0).await
+    }
+
+    async fn raise_fence(&self, stamp: Stamp) -> Result<()> {
+        fence::raise(&self.0, stamp).await
+    }
+
+    async fn prove_fence(&self, plan: &Plan) -> Result<()> {
+        fence::prove(&self.0, plan).await
+    }
+
+    async fn unfenced(&self, stamp: Stamp) -> Result<Vec<Writer>> {
+        fence::unfenced(&self.0, stamp).await
+    }
+
+    async fn lift_fence(&self, stamp: Stamp) -> Result<bool> {
+        fence::lift(&self.0, stamp).await
+    }
+}

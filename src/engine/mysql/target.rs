@@ -1,0 +1,163 @@
+//! [`Target`] on MySQL and MariaDB.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use sqlx::AssertSqlSafe;
+
+use super::connect::{Server, Side};
+use super::fault::{classify, exists_already};
+use super::names::Names;
+use super::session::{flag, number};
+use super::statement::{ledger_table, made_table};
+use super::tx::MysqlTx;
+use super::value::{join, literal, quote};
+use super::{catalog, lease, remove, schema, survey};
+use crate::engine::{CaptureHere, Definition, Identity, Lease, Options, Survey, Target, Tx};
+use crate::error::{At, Result};
+use crate::ledger;
+use crate::model::{Plan, Schema, TablePlan};
+use crate::settings::Endpoint;
+
+/// What the parts of a target share.
+pub(super) struct Shared {
+    /// The database.
+    pub(super) server: Server,
+    /// What the names of the ledger's tables begin with.
+    pub(super) prefix: String,
+    /// The names of capture's objects, should there be any.
+    names: Names,
+    migration: String,
+}
+
+/// A database of MySQL or MariaDB as target.
+pub struct MysqlTarget(Arc<Shared>);
+
+impl MysqlTarget {
+    /// Connects to the database of `endpoint`.
+    ///
+    /// # Errors
+    /// When it can't be reached or refuses us.
+    pub async fn connect(endpoint: &Endpoint, options: &Options) -> Result<Self> {
+        let server = Server::open(endpoint, options, Side::Target).await?;
+        let database = server.database.clone();
+        Ok(MysqlTarget(Arc::new(Shared {
+            prefix: format!("{}_", options.object_name("highwater_ledger")),
+            names: Names { capture: options.object_name("highwater_capture"), database },
+            migration: options.migration.clone(),
+            server,
+        })))
+    }
+
+    /// The ledger's tables: name and statement.
+    fn ledger_tables(&self) -> Vec<(String, String)> {
+        ledger::tables()
+            .filter_map(|sql| {
+                let sql = ledger_table(&sql, &self.0.prefix);
+                Some((made_table(&sql, &self.0.prefix)?.to_string(), sql))
+            })
+            .collect()
+    }
+
+    fn lease_name(&self, database: &str) -> String {
+        lease::name(&self.0.server, &self.0.migration, database)
+    }
+}
+
+#[async_trait]
+impl Target for MysqlTarget {
+    async fn identity(&self) -> Result<Identity> {
+        catalog::identity(&self.0.server, &self.0.names).await
+    }
+
+    async fn schema(&self) -> Result<Schema> {
+        schema::schema(&self.0.server).await
+    }
+
+    async fn survey(&self, schema: &Schema, plan: &Plan) -> Result<Survey> {
+        survey::target(&self.0.server, schema, plan).await
+    }
+
+    async fn capture_here(&self) -> Result<CaptureHere> {
+        remove::capture_here(&self.0.server, &self.0.names).await
+    }
+
+    async fn remove_foreign_capture(&self) -> Result<()> {
+        remove::remove_foreign(&self.0.server, &self.0.names).await
+    }
+
+    async fn make_ledger(&self) -> Result<()> {
+        if self.has_ledger().await? {
+            return Ok(());
+        }
+        // Each statement commits by itself: those that were made before are found to be there.
+        let mut session = self.0.server.session().await?;
+        for (_, sql) in self.ledger_tables() {
+            session.execute(sql).await.at("making the ledger")?;
+        }
+        session.close();
+        Ok(())
+    }
+
+    async fn has_ledger(&self) -> Result<bool> {
+        let tables = self.ledger_tables();
+        let names = join(tables.iter().map(|(name, _)| literal(name)), ", ");
+        let sql = format!(
+            "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name IN ({names})"
+        );
+        let mut session = self.0.server.session().await?;
+        let found: usize = number(&session.row(sql).await.at("looking for the ledger")?, 0)?;
+        session.close();
+        Ok(found == tables.len())
+    }
+
+    async fn remove_ledger(&self) -> Result<()> {
+        let names = join(self.ledger_tables().iter().map(|(name, _)| quote(name)), ", ");
+        let mut session = self.0.server.session().await?;
+        session.execute(format!("DROP TABLE IF EXISTS {names}")).await.at("removing the ledger")?;
+        session.close();
+        Ok(())
+    }
+
+    async fn begin(&self) -> Result<Box<dyn Tx>> {
+        Ok(Box::new(MysqlTx::begin(self.0.clone()).await?))
+    }
+
+    async fn try_lease(&self, database: &str) -> Result<Option<Box<dyn Lease>>> {
+        let lease = lease::take(&self.0.server, self.lease_name(database)).await?;
+        Ok(lease.map(|lease| Box::new(lease) as Box<dyn Lease>))
+    }
+
+    async fn lease_held(&self, database: &str) -> Result<bool> {
+        lease::is_held(&self.0.server, &self.lease_name(database)).await
+    }
+
+    async fn is_empty(&self, table: &TablePlan) -> Result<bool> {
+        let sql = format!("SELECT NOT EXISTS (SELECT 1 FROM {})", quote(&table.target.name));
+        let mut session = self.0.server.session().await?;
+        let row = session.row(sql).await.at(format!("looking whether {} is empty", table.target))?;
+        session.close();
+        Ok(flag(&row, 0))
+    }
+
+    async fn count(&self, table: &TablePlan) -> Result<u64> {
+        catalog::count(&self.0.server, &table.target.name).await
+    }
+
+    async fn define(&self, definition: &Definition) -> Result<Option<String>> {
+        let first: Vec<&str> = definition.sql.split_whitespace().take(4).collect();
+        let mut session = self.0.server.session().await?;
+        let made = sqlx::raw_sql(AssertSqlSafe(definition.sql.clone())).execute(session.connection()?).await;
+        match made {
+            // Made before, by an attempt whose answer was lost.
+            Err(error) if exists_already(&error, &definition.sql) => {}
+            made => {
+                let made = made.map_err(|e| classify(e, &self.0.server.place));
+                made.at(format!("running `{} ..`", first.join(" ")))?;
+            }
+        }
+        session.close();
+        // Whether rows break a foreign key is not looked at while these are off.
+        Ok(None)
+    }
+}

@@ -1,0 +1,2 @@
+INSERT INTO t (v) VALUES ('c'), ('d'), ('e');
+DELETE FROM t WHERE id > 1001;

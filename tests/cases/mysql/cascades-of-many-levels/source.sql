@@ -1,0 +1,12 @@
+CREATE TABLE a (x INT, y VARCHAR(5), v TEXT, PRIMARY KEY (x, y));
+CREATE TABLE b (id INT PRIMARY KEY, x INT, y VARCHAR(5), FOREIGN KEY (x, y) REFERENCES a (x, y) ON DELETE CASCADE ON UPDATE CASCADE);
+CREATE TABLE c (b INT NOT NULL, n INT NOT NULL, PRIMARY KEY (b, n), FOREIGN KEY (b) REFERENCES b (id) ON DELETE CASCADE ON UPDATE CASCADE);
+CREATE TABLE d (id INT PRIMARY KEY, b INT, n INT, FOREIGN KEY (b, n) REFERENCES c (b, n) ON DELETE SET NULL ON UPDATE CASCADE);
+CREATE TABLE tree (id INT PRIMARY KEY, parent INT, FOREIGN KEY (parent) REFERENCES tree (id) ON DELETE CASCADE);
+INSERT INTO a VALUES (1, 'p', 'one'), (1, 'q', 'two'), (2, 'p', 'three'), (3, 'r', 'four');
+INSERT INTO b VALUES (1, 1, 'p'), (2, 1, 'p'), (3, 1, 'q'), (4, NULL, 'q'), (5, 2, 'p'), (6, 3, 'r');
+INSERT INTO c VALUES (1, 1), (1, 2), (2, 1), (3, 1), (4, 1), (5, 1), (6, 1);
+INSERT INTO d VALUES (1, 1, 1), (2, 1, 2), (3, 3, 1), (4, NULL, 1), (5, 5, 1), (6, 6, 1);
+INSERT INTO tree VALUES (1, NULL), (2, 1), (3, 2), (4, 3), (5, 4), (6, 5), (7, 1), (8, 8);
+SET foreign_key_checks = 0;
+INSERT INTO b VALUES (9, 77, 'gone');

@@ -1,0 +1,12 @@
+REPLACE INTO t VALUES (8, 10, 'b', 'eats two rows');
+INSERT INTO t VALUES (3, 99, 'z', 'x') ON DUPLICATE KEY UPDATE id = 33, v = 'moved by an upsert';
+INSERT IGNORE INTO t VALUES (4, 1, 'y', 'ignored'), (9, 90, 'i', 'nine');
+UPDATE t JOIN o ON o.id = t.id SET t.v = o.v, o.v = 'both';
+DELETE t, o FROM t JOIN o ON o.id = t.id WHERE t.id = 6;
+UPDATE IGNORE t SET u = 50 WHERE id IN (4, 5, 7);
+INSERT INTO t (u, w, v) SELECT u + 1000, NULL, v FROM t ORDER BY id LIMIT 2;
+UPDATE t SET id = id + 100 ORDER BY id DESC LIMIT 2;
+SET SESSION sql_mode = 'NO_AUTO_VALUE_ON_ZERO';
+INSERT INTO t VALUES (0, 0, '', 'zero');
+CREATE TEMPORARY TABLE temporary (id INT); INSERT INTO temporary VALUES (1);
+BEGIN; UPDATE t SET v = 'kept' WHERE id = 4; SAVEPOINT s; DELETE FROM t; ROLLBACK TO SAVEPOINT s; COMMIT;

@@ -1,0 +1,73 @@
+//! How highwater gets in, and what the server's settings forbid.
+
+use super::{ROWS, SHOP, mysql};
+use crate::support::compare::assert_same;
+use crate::support::{Highwater, Kind, MysqlServer, Pair};
+
+on_both!(a_socket_leads_in, a_binary_log_without_trust_blocks);
+
+async fn a_socket_leads_in(kind: Kind) {
+    let server = MysqlServer::shared(kind);
+    let pair = Pair::mysql_on(server, server).await;
+    pair.execute_on_both(SHOP).await;
+    pair.source.execute(ROWS).await;
+    let user = server.user("hush").await;
+    server.execute(&format!("GRANT ALL ON *.* TO {user}@'%'")).await;
+    let url = |database: &str| {
+        format!("mysql://{user}:hush@localhost/{database}?socket={}", server.socket().display())
+    };
+    let highwater = Highwater::new(&pair)
+        .setting("database.main.source", &url(mysql(&pair.source).name()))
+        .setting("database.main.target", &url(mysql(&pair.target).name()));
+    highwater.run(&["copy"]).await.ok();
+    assert_same(&pair).await;
+    highwater.run(&["clean", "--yes"]).await.ok();
+}
+
+/// What a new user of MySQL has: a password that is sent over TLS only.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_of_mysql_gets_in_by_password() {
+    let server = MysqlServer::start_own(Kind::Mysql, &[("require_secure_transport", "ON")]);
+    let pair = Pair::mysql_on(&server, &server).await;
+    pair.execute_on_both(SHOP).await;
+    pair.source.execute(ROWS).await;
+    server
+        .execute(
+            "CREATE USER hw@'%' IDENTIFIED WITH caching_sha2_password BY 'hush'; GRANT ALL ON *.* TO hw@'%'",
+        )
+        .await;
+    let highwater = Highwater::new(&pair)
+        .setting("database.main.source", &mysql(&pair.source).url_as("hw:hush"))
+        .setting("database.main.target", &mysql(&pair.target).url_as("hw:hush"));
+    highwater.run(&["copy"]).await.ok();
+    assert_same(&pair).await;
+    let wrong = highwater.setting("database.main.source", &mysql(&pair.source).url_as("hw:wrong"));
+    let refused = wrong.run(&["plan"]).await.expect_code(3);
+    assert!(!refused.stderr.contains("wrong"), "{}", refused.stderr);
+}
+
+async fn a_binary_log_without_trust_blocks(kind: Kind) {
+    let server = MysqlServer::start_own(kind, &[("log_bin_trust_function_creators", "0")]);
+    let pair = Pair::mysql_on(&server, &server).await;
+    pair.execute_on_both(SHOP).await;
+    let user = server.user("").await;
+    let name = |side: &crate::support::Db| mysql(side).name().to_owned();
+    server
+        .execute(&format!(
+            "GRANT ALL ON {}.* TO {user}@'%'; GRANT ALL ON {}.* TO {user}@'%';
+             GRANT ALL ON highwater_capture.* TO {user}@'%'; GRANT PROCESS ON *.* TO {user}@'%'",
+            name(&pair.source),
+            name(&pair.target)
+        ))
+        .await;
+    let highwater = Highwater::new(&pair)
+        .setting("database.main.source", &mysql(&pair.source).url_as(&user))
+        .setting("database.main.target", &mysql(&pair.target).url_as(&user));
+    highwater.run(&["plan"]).await.expect_code(3).says("SET GLOBAL log_bin_trust_function_creators = 1");
+    server.execute("SET GLOBAL log_bin_trust_function_creators = 1").await;
+    highwater.run(&["copy"]).await.ok();
+    // What stands already is not held up by it.
+    server.execute("SET GLOBAL log_bin_trust_function_creators = 0").await;
+    highwater.run(&["final-sync"]).await.ok();
+    highwater.run(&["plan"]).await.ok().says("log_bin_trust_function_creators");
+}
