@@ -161,6 +161,9 @@ async fn invalidate_and_lift(sides: &Sides, ledger: &Ledger) -> Result<bool> {
 impl Sync {
     async fn drained(&mut self) -> Result<FinalSync> {
         let pair = self.pair.clone();
+        if pair.ledger.read().await?.phase == Phase::Final {
+            return Ok(self.report(Verdict::Final, Vec::new()).await?.finish());
+        }
         let mut reasons = Vec::new();
         let open = pair.sides.source.writers(&pair.plan).await?;
         // Half of the time at most: the rest is for what was committed by then.
@@ -186,7 +189,9 @@ impl Sync {
         let last = pair.ledger.read().await?.attempt;
         if last.state == AttemptState::Final && seen.raised && seen.stamp == last.stamp {
             // It ended well before. The application may be at work on the target by now: to compare
-            // again, to fail and to lift the fence would make two primaries.
+            // again, to fail and to lift the fence would make two primaries. Whoever ended it may have
+            // died before the phase said so.
+            pair.ledger.set_phase(Phase::Final).await?;
             return Ok(self.report(Verdict::Final, Vec::new()).await?.finish());
         }
         let stamp = pair.ledger.open_attempt(seen.stamp).await?;

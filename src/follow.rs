@@ -71,6 +71,9 @@ pub struct Follow {
     mending: bool,
     purging: bool,
     asked: bool,
+    /// The target is the application's: nothing is copied or replayed, whatever becomes of the source.
+    /// That changes only under another holder of the lease.
+    is_final: bool,
     definitions: Definitions,
 }
 
@@ -130,6 +133,7 @@ impl Follow {
             mending: false,
             purging: false,
             asked: false,
+            is_final: false,
             definitions: Definitions::Made,
         };
         if !follow.pair.ledger.open_definitions().await?.is_empty() {
@@ -195,6 +199,7 @@ impl Follow {
         let reached = match &self.goal {
             Goal::Forever if self.asked => return Some(Ended::Asked),
             Goal::Forever => false,
+            Goal::Copied | Goal::Reach(_) if self.is_final => true,
             Goal::Copied => self.all_copied() && self.definitions == Definitions::Made,
             Goal::Reach(_) => {
                 self.jobs.is_empty()
@@ -218,6 +223,7 @@ impl Follow {
     /// Takes over the ledger's view of the tables that no job holds.
     async fn read_ledger(&mut self) -> Result<()> {
         let entry = self.pair.ledger.read().await?;
+        self.is_final = entry.phase == Phase::Final;
         for table in &entry.tables {
             let planned = self.pair.plan.table(&table.label);
             match self.tables.get_mut(&table.label) {
@@ -236,6 +242,9 @@ impl Follow {
     /// Compares the logs that are there with those that the watermarks refer to, and begins what must
     /// be copied: first copies, and tables whose log can't be vouched for any more.
     async fn adopt(&mut self, generations: &Generations) -> Result<()> {
+        if self.is_final {
+            return Ok(());
+        }
         for (label, generation) in generations {
             let Some(tracked) = self.tables.get(label) else { continue };
             let Some(plan) = tracked.plan.clone() else { continue };
@@ -273,6 +282,9 @@ impl Follow {
     }
 
     async fn start_jobs(&mut self) -> Result<()> {
+        if self.is_final {
+            return Ok(());
+        }
         let now = Instant::now();
         self.start_define(now);
         let mut replaying =

@@ -411,12 +411,15 @@ impl Ledger {
             .collect()
     }
 
-    /// Sets the phase, with an event.
+    /// Sets the phase, with an event, once every transaction that writes rows has ended: those hold the
+    /// epoch, and what comes later sees the new phase.
     ///
     /// # Errors
     /// When the target can't be written.
     pub async fn set_phase(&self, phase: Phase) -> Result<()> {
         let mut tx = self.target.begin().await?;
+        let epoch = "SELECT epoch FROM {l}epochs WHERE database_name = ?1{for update}";
+        tx.rows(epoch, &[self.database.as_str().into()]).await?;
         let args = [self.database.as_str().into(), phase.name().into()];
         let sql = "UPDATE {l}databases SET phase = ?2 WHERE database_name = ?1 AND phase <> ?2";
         if tx.execute(sql, &args).await? == 1 {

@@ -30,7 +30,7 @@ impl Follow {
                 Some(Fault::Stop { what, remedy }) => {
                     let free =
                         self.tables.get(&verdict.label).is_some_and(|t| t.state != TableState::Stopped);
-                    if free {
+                    if free && !self.is_final {
                         self.stop_table(&verdict.label, &format!("{what}; to do: {remedy}")).await?;
                     }
                 }

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use super::{from_json, integer, key_hash, now, one, superseded, text, to_json};
 use crate::engine::{Arg, Origin, Tx};
-use crate::error::Result;
-use crate::model::{Extent, Key, TablePlan, TableState, Watermark};
+use crate::error::{Error, Result};
+use crate::model::{Extent, Key, Phase, TablePlan, TableState, Watermark};
 
 /// What a target transaction is about to do to one table.
 #[derive(Debug, Clone, Copy)]
@@ -51,18 +51,36 @@ pub async fn hold_epoch(tx: &mut dyn Tx, database: &str, epoch: i64) -> Result<(
     if integer(&row, 0)? == epoch { Ok(()) } else { Err(superseded(database, "the epoch has changed")) }
 }
 
-/// Refuses the act unless it is still right: the epoch is the one read with the states, and the
-/// states are newer than what was applied. Holds both until the transaction ends.
+/// Refuses unless the target is still highwater's to write: once it is final the application may be at
+/// work there (docs/how-it-works.md, "a final target is left alone"). With the epoch held the phase stays:
+/// [`Ledger::set_phase`](super::Ledger::set_phase) waits for it.
+async fn check_phase(tx: &mut dyn Tx, database: &str) -> Result<()> {
+    let sql = "SELECT phase FROM {l}databases WHERE database_name = ?1";
+    let row = one(tx.rows(sql, &[database.into()]).await?)?;
+    match text(&row, 0)?.parse()? {
+        Phase::Copying | Phase::Replaying => Ok(()),
+        Phase::Final => Err(Error::refused(format!(
+            "database {database}: it is final, and nothing of its target is written any more"
+        ))
+        .remedy("to go back to replaying: `highwater final-sync --lift`")),
+    }
+}
+
+/// Refuses the act unless it is still right: the database is not final, the epoch is the one read with
+/// the states, and the states are newer than what was applied. Holds all of it until the transaction
+/// ends.
 ///
 /// The epoch is locked, not just read: a promotion between the check and our commit would let us
 /// overwrite what the promoted side's users write. The table's row is locked, because a retry or a
 /// chunk read before a batch and committed after it would bring old values back.
 ///
 /// # Errors
-/// [`Kind::Superseded`](crate::error::Kind) when it must be read again.
+/// [`Kind::Superseded`](crate::error::Kind) when it must be read again,
+/// [`Kind::Refused`](crate::error::Kind) when the database is final.
 pub async fn guard(tx: &mut dyn Tx, act: &Act<'_>) -> Result<()> {
     let label = act.table.label();
     hold_epoch(tx, act.database, act.epoch).await?;
+    check_phase(tx, act.database).await?;
     let lock = if matches!(act.step, Step::Chunk(_)) { "{for share}" } else { "{for update}" };
     let sql = format!(
         "SELECT state, watermark, origin FROM {{l}}tables WHERE database_name = ?1 AND label = ?2{lock}"

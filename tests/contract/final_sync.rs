@@ -1,5 +1,7 @@
 //! The end of the window: drained, final, and everything that must not pass for either.
 
+use std::time::Duration;
+
 use super::{CHANGES, shop};
 use crate::support::compare::assert_same;
 use crate::support::{Db, Engine};
@@ -9,6 +11,7 @@ contract!(
     a_daemon_hands_over_and_takes_back,
     final_with_a_fence_that_stays,
     final_stays_final_when_the_application_writes_the_target,
+    a_daemon_leaves_a_final_target_alone,
     a_table_that_came_later_is_not_forgotten,
     a_lifted_fence_lets_writers_pass,
     not_final_means_no_fence,
@@ -60,6 +63,30 @@ async fn final_stays_final_when_the_application_writes_the_target(engine: Engine
     highwater.run(&["final-sync", "--fence"]).await.ok().says("final");
     assert!(write_is_refused(&pair.source).await, "the fence stands");
     assert_eq!(pair.target.value("SELECT count(*) FROM parents WHERE id = 9000").await, "1");
+}
+
+/// Production's administrator clears up on the old side: whatever is noticed of that, the target is the
+/// application's.
+async fn a_daemon_leaves_a_final_target_alone(engine: Engine) {
+    let (pair, highwater) = shop(engine).await;
+    let daemon = highwater.spawn(&["run"]);
+    daemon.wait_until_in_sync().await;
+    highwater.run(&["final-sync", "--fence"]).await.ok().says("final");
+    pair.target.execute("INSERT INTO parents VALUES (9000, 'new', 'x')").await;
+    let clear_up = "DROP TABLE audit; CREATE TABLE audit (happened INTEGER, what TEXT)";
+    pair.source.execute(engine.pick(clear_up, clear_up, "TRUNCATE audit; ALTER TABLE parents FORCE")).await;
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    assert_eq!(daemon.terminate().await, Some(0));
+    for command in ["copy", "final-sync"] {
+        let output = highwater.run(&[command]).await;
+        assert!(matches!(output.code, Some(0 | 4)), "{output:?}");
+    }
+    let daemon = highwater.spawn(&["run"]);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(pair.target.value("SELECT count(*) FROM audit").await, "200");
+    assert_eq!(pair.target.value("SELECT count(*) FROM parents WHERE id = 9000").await, "1");
+    drop(daemon);
+    assert!(write_is_refused(&pair.source).await, "the fence stands");
 }
 
 async fn a_table_that_came_later_is_not_forgotten(engine: Engine) {
