@@ -13,15 +13,16 @@ const TABLES: &str = "CREATE TABLE t (a int PRIMARY KEY, v text); CREATE TABLE k
 
 #[tokio::test]
 async fn what_apply_workers_write_is_captured_and_fenced() {
-    let origin = Server::shared().database().await;
+    // One of its own: origins of replication are those of the whole server, and other tests look for them.
+    let server = Server::start_own(&[]);
+    let origin = server.database().await;
     origin.execute(TABLES).await;
     origin.execute("CREATE PUBLICATION p FOR ALL TABLES").await;
     let slot = format!("s_{}", origin.name());
     origin.rows_as_text(&format!("SELECT pg_create_logical_replication_slot('{slot}', 'pgoutput')")).await;
-    let database = Server::shared().database().await;
+    let database = server.database().await;
     database.execute(TABLES).await;
-    let url =
-        format!("host=127.0.0.1 port={} user=postgres dbname={}", Server::shared().port(), origin.name());
+    let url = format!("host=127.0.0.1 port={} user=postgres dbname={}", server.port(), origin.name());
     let subscribe = format!(
         "CREATE SUBSCRIPTION s CONNECTION '{url}' PUBLICATION p WITH (create_slot = false, slot_name = '{slot}', copy_data = false)"
     );
