@@ -247,6 +247,10 @@ impl Sync {
         }
         let report = report.finish();
         if report.converged {
+            // Dying between these two leaves a final attempt whose phase doesn't say so: a daemon goes on
+            // replaying a source that nobody writes, and the next final sync finds the attempt and sets the
+            // phase. The other way round the target would be left alone under an attempt that is open, and
+            // the next one would count against what the application has written there.
             pair.ledger.end_attempt(stamp, AttemptState::Final).await?;
             pair.ledger.set_phase(Phase::Final).await?;
             fault::point("after_final").await?;
