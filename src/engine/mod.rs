@@ -9,6 +9,7 @@ mod postgres;
 mod record;
 mod sqlite;
 mod template;
+mod transport;
 
 use std::fmt;
 use std::sync::Arc;

@@ -2,6 +2,7 @@
 
 use sqlx::postgres::PgDatabaseError;
 
+use crate::engine::transport;
 use crate::error::{Error, Kind};
 
 /// The error of a statement, at `place` ("source postgres://prod/identity").
@@ -11,22 +12,7 @@ pub(super) fn classify(error: sqlx::Error, place: &str) -> Error {
             Some(e) => of_server(e, place),
             None => Error::failed(format!("{place}: {e}")),
         },
-        sqlx::Error::Io(e) => Error::new(Kind::Unavailable, format!("{place}: the connection was lost: {e}"))
-            .remedy("see whether the server runs and what its log says"),
-        sqlx::Error::Tls(e) => Error::new(Kind::Unavailable, format!("{place}: TLS failed: {e}"))
-            .remedy("compare sslmode and sslrootcert of the URL with the server's certificate"),
-        sqlx::Error::PoolTimedOut => {
-            Error::new(Kind::Unavailable, format!("{place}: no connection could be had in time"))
-                .remedy("see whether the server can be reached and has connections to spare")
-        }
-        sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
-            Error::new(Kind::Unavailable, format!("{place}: the connection is closed"))
-        }
-        sqlx::Error::Protocol(e) => {
-            Error::new(Kind::Unavailable, format!("{place}: the connection is out of step: {e}"))
-        }
-        sqlx::Error::Configuration(e) => Error::usage(format!("{place}: the URL can't be used: {e}")),
-        other => Error::failed(format!("{place}: {other}")),
+        other => transport::classify(other, place, "sslmode and sslrootcert"),
     }
 }
 
