@@ -73,6 +73,9 @@ fn on_the_route(database: &DatabaseStatus, lag: Duration) -> String {
             "{name}: point the application at the target; to go back: `highwater final-sync --lift --database \
              {name}`"
         ),
+        Some(Phase::Upgrading) => format!(
+            "{name}: its schema is being upgraded; once that has ended: `highwater upgrade --done --database {name}`"
+        ),
         _ if database.tables.iter().any(|t| t.state != TableState::Replaying) => {
             format!("{name}: wait for the copy: `highwater status --watch`")
         }

@@ -4,10 +4,15 @@
 //! transaction: guard, rows, parked keys, watermark or chunk, commit. There is no other way to write
 //! a row.
 
+mod requeue;
+mod sift;
+
+use requeue::LookedUp;
+
 use crate::engine::{Feed, Target, Tx};
 use crate::error::{Error, Kind, Result};
 use crate::fault;
-use crate::ledger::{self, Act, Step};
+use crate::ledger::{self, Act, Step, owned, owned::Owned};
 use crate::model::{Applied, Key, RowStream};
 
 /// How many rows that a batch refused are tried one by one; beyond that they are parked as they are.
@@ -25,18 +30,33 @@ pub async fn states(
     keys: Option<RowStream>,
 ) -> Result<Applied> {
     let mut tx = target.begin().await?;
-    ledger::guard(tx.as_mut(), act).await?;
+    let guarded = ledger::guard(tx.as_mut(), act).await?;
     let (rows, bytes) = tx.stage(act.table, states).await?;
     let parked = ledger::parked_hashes(tx.as_mut(), act).await?;
     let mut applied = Applied::default();
     if rows > 0 {
+        if guarded.has_native || guarded.has_removed {
+            applied.add(&sift::sift(tx.as_mut(), act, guarded, &parked).await?);
+        }
+        let looked_up = LookedUp::read(tx.as_mut(), act, guarded).await?;
         let outcome = equalise(tx.as_mut(), act).await?;
         applied.add(&outcome.applied);
         record(tx.as_mut(), act, &parked, &outcome.refused).await?;
-        applied.parked = count(outcome.refused.len());
+        applied.parked += count(outcome.refused.len());
+        if let Some(looked_up) = looked_up {
+            looked_up.note(tx.as_mut(), act).await?;
+        }
     }
     if let Some(mut keys) = keys {
-        applied.deleted += tx.prune(act.table, Feed::Stream(&mut keys)).await?;
+        let keep = match guarded.has_native {
+            true => owned::all(tx.as_mut(), act.database, &act.table.label(), Owned::Native).await?,
+            false => Vec::new(),
+        };
+        let pruned = tx.prune(act.table, Feed::Stream(&mut keys), &keep).await?;
+        if pruned > 0 {
+            requeue::all(tx.as_mut(), act).await?;
+        }
+        applied.deleted += pruned;
     }
     ledger::advance(tx.as_mut(), act, rows, bytes).await?;
     commit(tx, act).await?;
@@ -67,6 +87,9 @@ pub async fn whole(target: &dyn Target, act: &Act<'_>, mut rows: RowStream) -> R
     ledger::guard(tx.as_mut(), act).await?;
     let applied = tx.replace(act.table, Feed::Stream(&mut rows)).await?;
     ledger::forget_parked(tx.as_mut(), act).await?;
+    if applied != Applied::default() {
+        requeue::all(tx.as_mut(), act).await?;
+    }
     ledger::advance(tx.as_mut(), act, applied.inserted, 0).await?;
     commit(tx, act).await?;
     Ok(applied)
@@ -87,7 +110,7 @@ async fn commit(tx: Box<dyn Tx>, act: &Act<'_>) -> Result<()> {
     let (before, after) = match act.step {
         Step::Chunk(_) => ("before_chunk_commit", "after_chunk_commit"),
         Step::Batch { .. } => ("before_batch_commit", "after_batch_commit"),
-        Step::Again => ("before_retry_commit", "after_retry_commit"),
+        Step::Again | Step::Requeued(_) => ("before_retry_commit", "after_retry_commit"),
     };
     fault::point(before).await?;
     tx.commit().await?;
@@ -117,7 +140,7 @@ async fn equalise(tx: &mut dyn Tx, act: &Act<'_>) -> Result<Outcome> {
         }
         Err(error) => refusal(tx, error).await?,
     };
-    if tx.can_lift() {
+    if tx.can_lift(act.table) {
         tx.savepoint().await?;
         match lift_and_put(tx, act).await {
             Ok(applied) => {
@@ -129,7 +152,7 @@ async fn equalise(tx: &mut dyn Tx, act: &Act<'_>) -> Result<Outcome> {
     }
     let numbers = tx.staged(table).await?;
     let mut outcome = bisect(tx, act, &numbers).await?;
-    if tx.can_lift() && (2..=MOST_TRIED_ALONE).contains(&outcome.refused.len()) {
+    if tx.can_lift(act.table) && (2..=MOST_TRIED_ALONE).contains(&outcome.refused.len()) {
         put_one_by_one(tx, act, &mut outcome).await?;
     }
     Ok(outcome)

@@ -16,7 +16,8 @@ use crate::fault;
 use crate::ledger::{Act, Chunk, Step, TableEntry};
 use crate::metrics;
 use crate::model::{Bounds, Form, Layout, Strategy, TablePlan, TableState, Watermark};
-use crate::pair::Pair;
+use crate::pair::{self, Pair};
+use crate::transform;
 
 /// A table on its way through the copy.
 struct Copying {
@@ -47,9 +48,10 @@ pub async fn begin(
     state: TableState,
     reason: Option<&str>,
 ) -> Result<()> {
-    if state == TableState::Copying && !pair.sides.target.is_empty(table).await? {
-        return Err(Error::table(format!("{} on the target is not empty", table.target))
-            .remedy("empty it, or add the table to `exclude`"));
+    if state == TableState::Copying && !pair::holds_nothing(&pair.sides, Some(&pair.ledger), table).await? {
+        return Err(
+            Error::table(format!("{} on the target is not empty", table.target)).remedy(pair::NOT_EMPTY)
+        );
     }
     let start = Watermark::at(pair.sides.source.extent(table).await?);
     let chunks = match table.strategy {
@@ -111,14 +113,16 @@ pub async fn table(
 async fn chunk(pair: &Pair, copying: &Copying, chunk: &Chunk) -> Result<()> {
     let (rows, bytes) = match (copying.table.strategy, copying.state) {
         (Strategy::Whole, _) => whole(pair, copying, chunk).await?,
-        (Strategy::Keyed, TableState::Copying) => match load(pair, copying, chunk).await {
-            Err(error) if error.kind() == Kind::Data => {
-                tracing::warn!(table = %copying.table.source, chunk = chunk.number, error = %error.summary(),
+        (Strategy::Keyed, TableState::Copying) if copying.table.rule.loads_directly() => {
+            match load(pair, copying, chunk).await {
+                Err(error) if error.kind() == Kind::Data => {
+                    tracing::warn!(table = %copying.table.source, chunk = chunk.number, error = %error.summary(),
                     "a row of the chunk was refused; its rows are applied one part at a time");
-                equalise(pair, copying, chunk).await?
+                    equalise(pair, copying, chunk).await?
+                }
+                done => done?,
             }
-            done => done?,
-        },
+        }
         (Strategy::Keyed, _) => equalise(pair, copying, chunk).await?,
     };
     let label = copying.table.label();
@@ -137,7 +141,8 @@ async fn load(pair: &Pair, copying: &Copying, chunk: &Chunk) -> Result<(u64, u64
 
 async fn equalise(pair: &Pair, copying: &Copying, chunk: &Chunk) -> Result<(u64, u64)> {
     let source = &pair.sides.source;
-    let mut rows = source.stream(copying.watch(), &chunk.bounds, Layout::Staged).await?;
+    let rows = source.stream(copying.watch(), &chunk.bounds, Layout::Staged).await?;
+    let mut rows = transform::stream(&copying.table, rows);
     let extent = rows.extent.clone();
     let act = act(pair, copying, &extent, Step::Chunk(chunk.number));
     let applied = apply::states(pair.sides.target.as_ref(), &act, Feed::Stream(&mut rows), None).await?;
@@ -190,6 +195,7 @@ fn act<'a>(
         table: &copying.table,
         origin: &copying.origin,
         read_at,
+        source: pair.sides.source.as_ref(),
         step,
     }
 }

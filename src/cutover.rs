@@ -30,6 +30,7 @@ use crate::pair::{self, Generations, Pair, Sides};
 use crate::run;
 use crate::settings::{DatabaseSettings, Settings};
 use crate::status::{Board, Role};
+use crate::upgrade;
 
 pub use report::{FinalSync, TableFinal, Verdict};
 
@@ -73,10 +74,12 @@ pub async fn final_sync(
     let deadline = Instant::now() + options.timeout;
     let sides = pair::connect(database, settings).await?;
     let ledger = ledger(&sides, database, actor).await?;
+    upgrade::refuse_while_upgrading(&database.name, &ledger.read().await?)?;
     let lease = take_lease(&sides, &ledger, deadline, &stop).await?;
     let (pair, generations) = pair::prepare(&sides, database, settings, actor, board).await?;
     pair.ledger.name_holder().await?;
     board.update(|status| status.role = Role::Active);
+    upgrade::refuse_while_upgrading(&database.name, &pair.ledger.read().await?)?;
     let mut sync = Sync { pair: Arc::new(pair), generations, lease, options, deadline, stop };
     let report = if options.fence { sync.fenced().await } else { sync.drained().await };
     let released = sync.lease.release().await;
@@ -116,7 +119,7 @@ async fn ledger(sides: &Sides, database: &DatabaseSettings, actor: &Actor) -> Re
 }
 
 /// Takes the lease, asking its holder for it if need be.
-async fn take_lease(
+pub(crate) async fn take_lease(
     sides: &Sides,
     ledger: &Ledger,
     deadline: Instant,
@@ -180,6 +183,7 @@ impl Sync {
         let mut report = self.report(Verdict::Drained, reasons).await?;
         report.sequences_moved = sequences_moved;
         report.writers = writers;
+        self.ask_checkpoints(&mut report).await?;
         Ok(report.finish())
     }
 
@@ -240,6 +244,7 @@ impl Sync {
         let mut report = self.report(Verdict::Final, Vec::new()).await?;
         report.sequences_moved = sequences_moved;
         report.count_rows(&pair).await?;
+        self.ask_checkpoints(&mut report).await?;
         // The fence must have stood all the time, under our number.
         let standing = pair.sides.source.fence().await?;
         if !standing.raised || standing.stamp != stamp {
@@ -256,6 +261,17 @@ impl Sync {
             fault::point("after_final").await?;
         }
         Ok(report)
+    }
+
+    /// Asks the checkpoints, as long as there is time.
+    async fn ask_checkpoints(&self, report: &mut FinalSync) -> Result<()> {
+        match timeout_at(self.deadline, report.ask_checkpoints(&self.pair)).await {
+            Ok(asked) => asked,
+            Err(_) => {
+                report.reasons.push("time is up before every checkpoint was asked".to_string());
+                Ok(())
+            }
+        }
     }
 
     fn is_late(&self) -> bool {
@@ -358,13 +374,30 @@ impl Sync {
                 let why = table.reason.clone().unwrap_or_default();
                 reasons.push(format!("{}: it is {} {why}", table.label, table.state));
             }
+            if table.requeued > 0 {
+                reasons.push(format!(
+                    "{}: what its rows look up has changed, and they are not made equal yet",
+                    table.label
+                ));
+            }
             if table.parked > 0 {
-                reasons.push(format!("{}: {} rows are parked", table.label, table.parked));
+                let some = pair.ledger.parked(&table.label, PARKED_SHOWN).await?;
+                let some: Vec<String> =
+                    some.iter().map(|p| format!("({}): {}", p.key.join(", "), p.reason)).collect();
+                reasons.push(format!(
+                    "{}: {} rows are parked: {}",
+                    table.label,
+                    table.parked,
+                    some.join("; ")
+                ));
             }
         }
         Ok(FinalSync::new(&pair.database.name, verdict, &pair.plan, &entry, reasons))
     }
 }
+
+/// How many parked keys of a table are shown.
+const PARKED_SHOWN: i64 = 3;
 
 fn stays(error: &Error) -> String {
     format!(

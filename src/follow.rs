@@ -18,7 +18,7 @@ use crate::copy;
 use crate::engine::{Lease, Stage, Watch};
 use crate::error::{Error, Kind, Policy, Result};
 use crate::metrics;
-use crate::model::{Extent, Phase, TableState, Watermark, Work};
+use crate::model::{Extent, Phase, TablePlan, TableState, Watermark, Work};
 use crate::pair::{Generations, Pair, REPLAY_JOBS};
 use crate::replay::Replay;
 use tracked::Tracked;
@@ -71,9 +71,9 @@ pub struct Follow {
     mending: bool,
     purging: bool,
     asked: bool,
-    /// The target is the application's: nothing is copied or replayed, whatever becomes of the source.
-    /// That changes only under another holder of the lease.
-    is_final: bool,
+    /// The target is the upgrade's or the application's: nothing is copied or replayed, whatever becomes
+    /// of the source. That changes only under another holder of the lease.
+    rests: bool,
     definitions: Definitions,
 }
 
@@ -110,6 +110,7 @@ enum Done {
     Copied,
     Drained(Watermark),
     Retried,
+    LookedUp,
     Mended(Generations),
     Purged,
     Defined,
@@ -133,7 +134,7 @@ impl Follow {
             mending: false,
             purging: false,
             asked: false,
-            is_final: false,
+            rests: false,
             definitions: Definitions::Made,
         };
         if !follow.pair.ledger.open_definitions().await?.is_empty() {
@@ -199,7 +200,7 @@ impl Follow {
         let reached = match &self.goal {
             Goal::Forever if self.asked => return Some(Ended::Asked),
             Goal::Forever => false,
-            Goal::Copied | Goal::Reach(_) if self.is_final => true,
+            Goal::Copied | Goal::Reach(_) if self.rests => true,
             Goal::Copied => self.all_copied() && self.definitions == Definitions::Made,
             Goal::Reach(_) => {
                 self.jobs.is_empty()
@@ -223,7 +224,7 @@ impl Follow {
     /// Takes over the ledger's view of the tables that no job holds.
     async fn read_ledger(&mut self) -> Result<()> {
         let entry = self.pair.ledger.read().await?;
-        self.is_final = entry.phase == Phase::Final;
+        self.rests = !entry.phase.writes_rows();
         for table in &entry.tables {
             let planned = self.pair.plan.table(&table.label);
             match self.tables.get_mut(&table.label) {
@@ -242,7 +243,7 @@ impl Follow {
     /// Compares the logs that are there with those that the watermarks refer to, and begins what must
     /// be copied: first copies, and tables whose log can't be vouched for any more.
     async fn adopt(&mut self, generations: &Generations) -> Result<()> {
-        if self.is_final {
+        if self.rests {
             return Ok(());
         }
         for (label, generation) in generations {
@@ -282,7 +283,7 @@ impl Follow {
     }
 
     async fn start_jobs(&mut self) -> Result<()> {
-        if self.is_final {
+        if self.rests {
             return Ok(());
         }
         let now = Instant::now();
@@ -307,7 +308,10 @@ impl Follow {
                 Work::Copy | Work::Reload => self.start_copy(&label).await?,
                 Work::Replay if replaying < REPLAY_JOBS => {
                     let pass = tracked.pass_at <= now || (one_shot && tracked.parked == 0);
-                    if dirty.contains(&label) || pass {
+                    let is_dirty = dirty.contains(&label);
+                    if tracked.is_to_look_up(is_dirty) {
+                        self.start_look_up(&label);
+                    } else if is_dirty || pass {
                         tracked.pass_at = now + PASS;
                         self.start_drain(&label);
                     } else if retry {
@@ -341,17 +345,29 @@ impl Follow {
     }
 
     async fn start_copy(&mut self, label: &str) -> Result<()> {
+        let Some(plan) = self.tables.get(label).and_then(|t| t.plan.clone()) else { return Ok(()) };
+        if self.waits_for_others(&plan) {
+            return Ok(());
+        }
         let Some(entry) = self.pair.ledger.table(label).await? else { return Ok(()) };
-        let Some(tracked) = self.tables.get_mut(label) else { return Ok(()) };
-        let Some(plan) = tracked.plan.clone() else { return Ok(()) };
         if entry.origin.is_none() {
             return Ok(());
         }
+        let Some(tracked) = self.tables.get_mut(label) else { return Ok(()) };
         tracked.busy = true;
         let copying =
             copy::table(self.pair.clone(), plan, entry, self.chunk_permits.clone(), self.stop.clone());
         self.spawn(label, async move { copying.await.map(|_| Done::Copied) });
         Ok(())
+    }
+
+    /// Whether a table that its rule looks up is still to be copied.
+    fn waits_for_others(&self, plan: &TablePlan) -> bool {
+        let is_copied = |label: &String| {
+            let copying = |t: &Tracked| matches!(t.state.allows(), Work::Copy | Work::Reload);
+            !self.tables.get(label).is_some_and(copying)
+        };
+        !plan.looks_up.iter().all(is_copied)
     }
 
     fn replay(&mut self, label: &str) -> Option<(Replay, Watermark)> {
@@ -372,6 +388,11 @@ impl Follow {
     fn start_retry(&mut self, label: &str) {
         let Some((replay, watermark)) = self.replay(label) else { return };
         self.spawn(label, async move { replay.retry(watermark).await.map(|_| Done::Retried) });
+    }
+
+    fn start_look_up(&mut self, label: &str) {
+        let Some((replay, watermark)) = self.replay(label) else { return };
+        self.spawn(label, async move { replay.look_up_again(watermark).await.map(|_| Done::LookedUp) });
     }
 
     fn spawn(&mut self, label: &str, job: impl Future<Output = Result<Done>> + Send + 'static) {
@@ -409,11 +430,15 @@ impl Follow {
             }
             Ok(Done::Drained(watermark)) => {
                 tracked.drained(watermark, now);
-                self.refresh(&label).await
+                self.refresh_with_dependants(&label).await
+            }
+            Ok(Done::LookedUp) => {
+                tracked.looked_up();
+                self.refresh_with_dependants(&label).await
             }
             Ok(Done::Retried) => {
                 tracked.retried(now, BACKOFF);
-                self.refresh(&label).await
+                self.refresh_with_dependants(&label).await
             }
             Ok(Done::Mended(_) | Done::Purged | Done::Defined) => Ok(()),
             Err(error) => self.failed(&label, error).await,
@@ -455,6 +480,18 @@ impl Follow {
             tracked.stopped(Instant::now(), (LOOK_AGAIN, LOOK_AGAIN * 60));
         }
         self.read_ledger().await
+    }
+
+    /// What a table's job changed may have made rows of those stale that look it up.
+    async fn refresh_with_dependants(&mut self, label: &str) -> Result<()> {
+        self.refresh(label).await?;
+        let plan = self.tables.get(label).and_then(|t| t.plan.as_ref());
+        let dependants: Vec<String> =
+            plan.iter().flat_map(|p| p.dependants.iter().map(|d| d.label.clone())).collect();
+        for dependant in dependants {
+            self.refresh(&dependant).await?;
+        }
+        Ok(())
     }
 
     /// Takes over what the ledger says of one table that no job holds.

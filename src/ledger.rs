@@ -7,6 +7,8 @@
 mod act;
 mod entry;
 mod handover;
+pub mod owned;
+mod upgrade;
 
 use std::sync::Arc;
 
@@ -17,11 +19,12 @@ use crate::engine::{Arg, Definition, Identity, Origin, Record, Stamp, Target, Tx
 use crate::error::{Error, Kind, Result};
 use crate::model::{Bounds, Key, Phase, TablePlan, TableState, Watermark};
 
-pub use act::{Act, Step, advance, forget_parked, guard, hold_epoch, parked_hashes, record_parked};
+pub use act::{Act, Guarded, Step, advance, forget_parked, guard, hold_epoch, parked_hashes, record_parked};
 pub use entry::{Attempt, AttemptState, Chunk, Entry, Event, Parked, TableEntry};
+pub use upgrade::{ScriptEntry, ScriptState};
 
 /// The version of the ledger's tables. Another one is refused.
-pub const VERSION: i64 = 1;
+pub const VERSION: i64 = 2;
 
 /// The portable statements that make the ledger's tables; `{text}` is the type of long texts.
 pub fn tables() -> impl Iterator<Item = String> {
@@ -105,9 +108,9 @@ impl Ledger {
         if tx.rows(known, std::slice::from_ref(&name)).await?.is_empty() {
             let epoch = "INSERT INTO {l}epochs (database_name, epoch) VALUES (?1, 0)";
             tx.execute(epoch, std::slice::from_ref(&name)).await?;
-            let row = "INSERT INTO {l}databases (database_name, phase, attempt, attempt_state) \
-                       VALUES (?1, 'copying', 0, 'invalid')";
-            tx.execute(row, &[name]).await?;
+            let row = "INSERT INTO {l}databases (database_name, phase, attempt, attempt_state, as_of) \
+                       VALUES (?1, 'copying', 0, 'invalid', ?2)";
+            tx.execute(row, &[name, now().into()]).await?;
         }
         tx.commit().await?;
         Ok(ledger)
@@ -142,19 +145,26 @@ impl Ledger {
         let row = one(tx
             .rows(
                 "SELECT phase, identity, plan_hash, holder, held_since, request, requested_at, attempt, \
-                 attempt_state FROM {l}databases WHERE database_name = ?1",
+                 attempt_state, as_of, upgraded_at, log_held_at FROM {l}databases WHERE database_name = ?1",
                 &name,
             )
             .await?)?;
         let tables = entry::table_entries(tx.as_mut(), &self.database, None).await?;
+        let since = "SELECT max(happened_at) FROM {l}events WHERE database_name = ?1 AND event = ?2";
+        let event = format!("phase: {}", text(&row, 0)?);
+        let since = tx.rows(since, &[name[0].clone(), event.into()]).await?;
         tx.commit().await?;
         let text = |i: usize| row.get(i).cloned().flatten();
         Ok(Entry {
             epoch,
             phase: text(0).unwrap_or_default().parse()?,
+            phase_since: since.first().and_then(|row| row.first().cloned().flatten()),
             identity: text(1).map(|json| from_json(&json)).transpose()?,
             plan_hash: text(2),
             holder: text(3).zip(text(4)),
+            as_of: text(9).unwrap_or_default(),
+            upgraded_at: text(10),
+            log_held_at: text(11),
             request: text(5).zip(integer(&row, 6).ok()),
             attempt: Attempt {
                 stamp: Stamp { epoch, attempt: integer(&row, 7)? },
@@ -241,6 +251,17 @@ impl Ledger {
         Ok(touched)
     }
 
+    /// Sets the instant that `:as_of` means, for a database that nothing was planned for under the ledger:
+    /// the plan that is about to be carried out was made under `as_of`.
+    ///
+    /// # Errors
+    /// When the target can't be written.
+    pub async fn begin_as_of(&self, as_of: &str) -> Result<()> {
+        let sql = "UPDATE {l}databases SET as_of = ?2 WHERE database_name = ?1 AND identity IS NULL";
+        self.write(sql, &[self.database.as_str().into(), as_of.into()]).await?;
+        Ok(())
+    }
+
     /// Records the source this database is copied from, the plan, and its tables (new ones waiting).
     ///
     /// # Errors
@@ -251,17 +272,19 @@ impl Ledger {
         tx.execute("UPDATE {l}databases SET identity = ?2, plan_hash = ?3 WHERE database_name = ?1", &args)
             .await?;
         for table in tables {
-            let args: [Arg; 4] = [
+            let args: [Arg; 5] = [
                 self.database.as_str().into(),
                 table.label().into(),
                 table.target.to_string().into(),
                 now().into(),
+                to_json(table).into(),
             ];
-            let known = "UPDATE {l}tables SET target = ?3 WHERE database_name = ?1 AND label = ?2";
-            if tx.execute(known, &args[..3]).await? == 0 {
+            let known = "UPDATE {l}tables SET target = ?3, plan_json = ?5 \
+                         WHERE database_name = ?1 AND label = ?2";
+            if tx.execute(known, &args).await? == 0 {
                 tx.execute(
-                    "INSERT INTO {l}tables (database_name, label, target, state, state_before, changed_at) \
-                     VALUES (?1, ?2, ?3, 'waiting', 'waiting', ?4)",
+                    "INSERT INTO {l}tables (database_name, label, target, state, state_before, changed_at, \
+                     plan_json) VALUES (?1, ?2, ?3, 'waiting', 'waiting', ?4, ?5)",
                     &args,
                 )
                 .await?;
@@ -276,7 +299,7 @@ impl Ledger {
     /// When the target can't be written.
     pub async fn forget(&self, label: &str) -> Result<()> {
         let mut tx = self.target.begin().await?;
-        for table in ["chunks", "parked", "tables"] {
+        for table in ["chunks", "parked", "native", "removed", "requeued", "tables"] {
             let sql = format!("DELETE FROM {{l}}{table} WHERE database_name = ?1 AND label = ?2");
             tx.execute(&sql, &[self.database.as_str().into(), label.into()]).await?;
         }
@@ -418,14 +441,19 @@ impl Ledger {
     /// When the target can't be written.
     pub async fn set_phase(&self, phase: Phase) -> Result<()> {
         let mut tx = self.target.begin().await?;
+        self.phase_in(tx.as_mut(), phase).await?;
+        tx.commit().await
+    }
+
+    async fn phase_in(&self, tx: &mut dyn Tx, phase: Phase) -> Result<()> {
         let epoch = "SELECT epoch FROM {l}epochs WHERE database_name = ?1{for update}";
         tx.rows(epoch, &[self.database.as_str().into()]).await?;
         let args = [self.database.as_str().into(), phase.name().into()];
         let sql = "UPDATE {l}databases SET phase = ?2 WHERE database_name = ?1 AND phase <> ?2";
         if tx.execute(sql, &args).await? == 1 {
-            self.event_in(tx.as_mut(), &format!("phase: {phase}")).await?;
+            self.event_in(tx, &format!("phase: {phase}")).await?;
         }
-        tx.commit().await
+        Ok(())
     }
 
     /// Keeps definitions that are to be made later.
@@ -498,7 +526,8 @@ fn key_hash(key: &Key) -> String {
     hex::encode(Sha256::digest(to_json(key).as_bytes()))
 }
 
-fn now() -> String {
+/// Now, as the ledger writes it: `2026-01-31T12:00:00.000000Z`.
+pub(crate) fn now() -> String {
     Utc::now().to_rfc3339_opts(SecondsFormat::Micros, true)
 }
 

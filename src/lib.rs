@@ -31,10 +31,13 @@
 //! | [`pair`] | a database at work: connected, planned, captured, with its ledger |
 //! | [`ledger`] | highwater's own tables on the target: all that must survive the process |
 //! | [`copy`] | first copies and reloads, chunk by chunk |
+//! | [`settle`] | which rows are whose, once the target's schema is upgraded |
 //! | [`replay`] | batches of dirty keys, and retries of parked ones |
+//! | [`transform`] | a command that rows pass through |
 //! | [`apply`] | the one act, as one target transaction |
 //! | [`follow`] | the loop that starts the jobs of a database until its goal is reached |
 //! | [`cutover`] | the final sync: barrier, fence, sequences, the report |
+//! | [`upgrade`], [`settle`] | the target's schema is upgraded, and whose rows are whose then |
 //! | [`run`] | the daemon: lease, lost connections, several databases |
 //! | [`schedule`], [`metrics`], [`http`], [`status`] | ticks, and what is shown |
 //! | [`clean`] | everything away again |
@@ -45,6 +48,7 @@
 
 pub mod advice;
 pub mod apply;
+pub mod checkpoint;
 pub mod clean;
 pub mod cli;
 pub mod copy;
@@ -64,5 +68,8 @@ pub mod replay;
 pub mod run;
 pub mod schedule;
 pub mod settings;
+pub mod settle;
 pub mod status;
 pub mod throttle;
+pub mod transform;
+pub mod upgrade;

@@ -12,7 +12,7 @@ use metrics_util::MetricKindMask;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::error::{Error, Kind, Result};
-use crate::model::{Applied, TableState};
+use crate::model::{Applied, Phase, TableState};
 use crate::status::{DatabaseStatus, Role, TableStatus};
 
 /// How old a gauge may be that is still shown.
@@ -29,6 +29,7 @@ const BATCH_SECONDS: [f64; 14] =
 
 const LAG_SECONDS: &str = "highwater_table_lag_seconds";
 const LAG_ROWS: &str = "highwater_table_lag_rows";
+const PHASE: &str = "highwater_database_phase";
 const STATE: &str = "highwater_table_state";
 const WATERMARK: &str = "highwater_table_watermark_timestamp_seconds";
 const OLDEST_TRANSACTION: &str = "highwater_source_oldest_transaction_seconds";
@@ -149,6 +150,11 @@ fn publish_database(database: &DatabaseStatus) {
     let measured = database.measured_at.is_some_and(|at| at.elapsed() <= MOST_STALE);
     gauge!(UP, "database" => name.clone()).set(flag(reached));
     gauge!(LEASE_HELD, "database" => name.clone()).set(flag(database.role == Role::Active));
+    if let Some(phase) = database.phase.filter(|_| reached) {
+        for one in Phase::ALL {
+            gauge!(PHASE, "database" => name.clone(), "phase" => one.name()).set(flag(one == phase));
+        }
+    }
     if let Some(seconds) = database.oldest_transaction_seconds.filter(|_| measured) {
         gauge!(OLDEST_TRANSACTION, "database" => name.clone()).set(seconds);
     }
@@ -239,6 +245,7 @@ fn describe() {
         "Change log entries of the table that are not applied; counting stops at 100000; absent while it is \
          not known."
     );
+    describe_gauge!(PHASE, Unit::Count, "1 for the phase that the database is in, 0 for the others.");
     describe_gauge!(STATE, Unit::Count, "1 for the state that the table is in, 0 for the others.");
     describe_gauge!(
         WATERMARK,

@@ -4,11 +4,11 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::copy;
-use crate::engine::{self, CaptureHere, Identity, Options, Origin, Source, Target};
+use crate::engine::{self, CaptureHere, Feed, Identity, Options, Origin, Source, Target};
 use crate::error::{At, Error, Kind, Result};
-use crate::ledger::{Actor, Ledger};
-use crate::model::{Finding, Plan, TableName, TablePlan};
-use crate::plan;
+use crate::ledger::{self, Actor, Entry, Ledger};
+use crate::model::{Finding, Phase, Plan, TableName, TablePlan};
+use crate::plan::{self, Circumstances, TableDiff};
 use crate::settings::{DatabaseSettings, Settings};
 use crate::status::Board;
 use crate::throttle::Throttle;
@@ -61,12 +61,7 @@ impl Pair {
 /// # Errors
 /// When one can't be reached, or when both are the same database.
 pub async fn connect(database: &DatabaseSettings, settings: &Settings) -> Result<Sides> {
-    let options = Options {
-        migration: settings.migration.clone(),
-        lock_timeout: settings.capture.lock_timeout,
-        connections: u32::try_from(settings.copy.jobs + 2 * REPLAY_JOBS + 4).unwrap_or(u32::MAX),
-        throttle: Arc::new(Throttle::new(settings.throttle.max_rows_per_second)),
-    };
+    let options = options(settings);
     let (source, target) =
         tokio::join!(engine::source(&database.source, &options), engine::target(&database.target, &options));
     let place = format!("database {}", database.name);
@@ -83,6 +78,23 @@ pub async fn connect(database: &DatabaseSettings, settings: &Settings) -> Result
     Ok(Sides { source, target, identity })
 }
 
+/// Connects to the target alone.
+///
+/// # Errors
+/// When it can't be reached.
+pub async fn target(database: &DatabaseSettings, settings: &Settings) -> Result<Arc<dyn Target>> {
+    engine::target(&database.target, &options(settings)).await.at(format!("database {}", database.name))
+}
+
+fn options(settings: &Settings) -> Options {
+    Options {
+        migration: settings.migration.clone(),
+        lock_timeout: settings.capture.lock_timeout,
+        connections: u32::try_from(settings.copy.jobs + 2 * REPLAY_JOBS + 4).unwrap_or(u32::MAX),
+        throttle: Arc::new(Throttle::new(settings.throttle.max_rows_per_second)),
+    }
+}
+
 /// Reads both schemas and decides what is done with each table, or what forbids it. Touches nothing.
 ///
 /// # Errors
@@ -93,17 +105,31 @@ pub async fn plan(
     settings: &Settings,
     ledger: Option<&Ledger>,
 ) -> Result<Plan> {
-    let (unfinished, began) = match ledger {
-        Some(ledger) => (unfinished(ledger).await?, ledger.read().await?.identity.is_some()),
-        None => (HashSet::new(), false),
+    let circumstances = circumstances(settings, ledger).await?;
+    let began = match ledger {
+        Some(ledger) => ledger.read().await?.identity.is_some(),
+        None => false,
     };
+    plan_in(sides, database, &circumstances, ledger, began).await
+}
+
+/// Plans under given circumstances; `began`: the first copy has.
+async fn plan_in(
+    sides: &Sides,
+    database: &DatabaseSettings,
+    circumstances: &Circumstances,
+    ledger: Option<&Ledger>,
+    began: bool,
+) -> Result<Plan> {
     let (source, target) = tokio::try_join!(sides.source.schema(), sides.target.schema())?;
-    let mut plan = plan::make(database, settings.copy.schema, &source, &target, &unfinished);
+    let mut plan = plan::make(database, circumstances, &source, &target);
+    let both = (sides.source.as_ref(), sides.target.as_ref());
+    plan::try_rules(&mut plan, database, both, (&source, &target)).await?;
     let (of_source, of_target) =
         tokio::try_join!(sides.source.survey(&source, &plan), sides.target.survey(&target, &plan))?;
     plan::add_surveys(&mut plan, of_source, of_target);
     if !began {
-        let filled = filled_targets(sides, &plan).await?;
+        let filled = filled_targets(sides, ledger, &plan).await?;
         plan.blockers.extend(filled);
     }
     match sides.target.capture_here().await? {
@@ -118,6 +144,38 @@ pub async fn plan(
         )),
     }
     Ok(plan)
+}
+
+/// How the schemas of both sides differ under a plan, with the rows of the source counted that would not
+/// fit. May read whole tables of the source where they differ.
+///
+/// # Errors
+/// When a side can't be read.
+pub async fn compare(sides: &Sides, database: &DatabaseSettings, plan: &Plan) -> Result<Vec<TableDiff>> {
+    let (source, target) = tokio::try_join!(sides.source.schema(), sides.target.schema())?;
+    let mut diffs = plan::diff(database, plan, &source, &target);
+    plan::count_misfits(&mut diffs, database.source.engine(), sides.source.as_ref(), &source).await?;
+    Ok(diffs)
+}
+
+/// What a plan depends on besides schemas and rules, as the ledger has it.
+///
+/// # Errors
+/// When the ledger can't be read.
+pub async fn circumstances(settings: &Settings, ledger: Option<&Ledger>) -> Result<Circumstances> {
+    let mode = settings.copy.schema;
+    Ok(match ledger {
+        Some(ledger) => {
+            let entry = ledger.read().await?;
+            Circumstances {
+                mode,
+                unfinished: unfinished(ledger).await?,
+                upgraded: entry.upgraded_at.is_some(),
+                as_of: entry.as_of,
+            }
+        }
+        None => Circumstances { mode, unfinished: HashSet::new(), upgraded: false, as_of: ledger::now() },
+    })
 }
 
 /// The labels of the tables that highwater is making on the target and hasn't finished.
@@ -158,11 +216,18 @@ pub async fn prepare(
     board: &Board,
 ) -> Result<(Pair, Generations)> {
     let known = Ledger::peek(sides.target.clone(), &database.name, actor.clone()).await?;
-    let mut plan = plan(sides, database, settings, known.as_ref()).await?;
     let entry = match &known {
         Some(ledger) => Some(ledger.read().await?),
         None => None,
     };
+    if let (Some(ledger), Some(entry)) = (&known, &entry)
+        && entry.phase == Phase::Upgrading
+    {
+        return Box::pin(watch(sides, database, settings, ledger, entry, board)).await;
+    }
+    let circumstances = circumstances(settings, known.as_ref()).await?;
+    let is_begun = entry.as_ref().is_some_and(|e| e.identity.is_some());
+    let mut plan = plan_in(sides, database, &circumstances, known.as_ref(), is_begun).await?;
     let began = entry.as_ref().filter(|e| e.identity.is_some());
     check_identity(&database.name, began.and_then(|e| e.identity.as_ref()), &sides.identity)?;
     let fatal: Vec<Finding> = match began {
@@ -183,11 +248,18 @@ pub async fn prepare(
     }
     let ledger =
         Ledger::open(sides.target.clone(), &settings.migration, &database.name, actor.clone()).await?;
+    ledger.begin_as_of(&circumstances.as_of).await?;
     let label = |name: &str| tracing::debug!(database = %database.name, table = name, "capture");
-    let generations: Generations = sides.source.install(&plan, &label).await?.into_iter().collect();
+    // Those stay captured as they were copied, so that nothing is lost until somebody decides.
+    let changed = keep_unannounced(&mut plan, entry.as_ref());
+    let mut generations: Generations = sides.source.install(&plan, &label).await?.into_iter().collect();
+    generations.extend(changed);
     // SQLite's identity is made by the installation.
     let identity = sides.source.identity().await?;
     check_identity(&database.name, began.and_then(|e| e.identity.as_ref()), &identity)?;
+    if ledger.notice_restore(&plan.tables).await? {
+        tracing::warn!(database = %database.name, "the target was restored: replay goes on from there");
+    }
     ledger.register(&identity, &plan.hash, &plan.tables).await?;
     for entry in ledger.read().await?.tables.iter().filter(|t| plan.table(&t.label).is_none()) {
         let blocker = plan.blockers.iter().find(|b| b.table.as_ref() == Some(&entry.label));
@@ -224,6 +296,131 @@ pub async fn prepare(
     Ok((pair, generations))
 }
 
+/// Makes a database ready to be looked at while its target's schema is being upgraded: with the plans that
+/// were kept, as the half-upgraded schema is none to plan by. Capture stays in force.
+async fn watch(
+    sides: &Sides,
+    database: &DatabaseSettings,
+    settings: &Arc<Settings>,
+    ledger: &Ledger,
+    entry: &Entry,
+    board: &Board,
+) -> Result<(Pair, Generations)> {
+    check_identity(&database.name, entry.identity.as_ref(), &sides.identity)?;
+    let plan = kept_plan(sides.source.as_ref(), &database.name, ledger, entry).await?;
+    let generations = if entry.identity.is_some() && !plan.tables.is_empty() {
+        sides.source.install(&plan, &|_| {}).await?.into_iter().collect()
+    } else {
+        Generations::new()
+    };
+    let pair = assemble(sides, database, settings, ledger.clone(), plan, entry.epoch, board);
+    Ok((pair, generations))
+}
+
+/// The plan that was carried out last, of the tables that the source still has.
+///
+/// # Errors
+/// When a side can't be read.
+pub async fn kept_plan(source: &dyn Source, database: &str, ledger: &Ledger, entry: &Entry) -> Result<Plan> {
+    let schema = source.schema().await?;
+    let is_there = |t: &TablePlan| schema.tables.iter().any(|found| found.name == t.source);
+    let tables: Vec<TablePlan> = ledger.kept_plans().await?.into_iter().filter(is_there).collect();
+    let others = schema.tables.iter().map(|t| &t.name).filter(|n| !tables.iter().any(|t| t.source == **n));
+    Ok(Plan {
+        database: database.to_string(),
+        excluded: others.cloned().collect(),
+        tables,
+        blockers: Vec::new(),
+        warnings: Vec::new(),
+        notes: Vec::new(),
+        hash: entry.plan_hash.clone().unwrap_or_default(),
+    })
+}
+
+/// A database whose target's schema was upgraded, planned anew, with the lease held. Nothing is recorded.
+///
+/// # Errors
+/// [`Kind::Refused`] when the upgraded schema can't be replayed into.
+pub async fn upgraded(
+    sides: &Sides,
+    database: &DatabaseSettings,
+    settings: &Arc<Settings>,
+    ledger: &Ledger,
+    board: &Board,
+) -> Result<Pair> {
+    let entry = ledger.read().await?;
+    check_identity(&database.name, entry.identity.as_ref(), &sides.identity)?;
+    let mut circumstances = circumstances(settings, Some(ledger)).await?;
+    circumstances.upgraded = true;
+    // Rows that stand there before the copy are the upgrade's: that they are is about to be recorded.
+    let plan = plan_in(sides, database, &circumstances, Some(ledger), true).await?;
+    if !plan.blockers.is_empty() {
+        return Err(blocked(&database.name, &plan.blockers));
+    }
+    Ok(assemble(sides, database, settings, ledger.clone(), plan, entry.epoch, board))
+}
+
+fn assemble(
+    sides: &Sides,
+    database: &DatabaseSettings,
+    settings: &Arc<Settings>,
+    ledger: Ledger,
+    plan: Plan,
+    epoch: i64,
+    board: &Board,
+) -> Pair {
+    Pair {
+        database: database.clone(),
+        settings: settings.clone(),
+        sides: sides.clone(),
+        ledger,
+        plan,
+        epoch,
+        board: board.clone(),
+    }
+}
+
+/// Puts the plans back that tables were copied under whose target was changed since. Returns why each of
+/// them can't go on.
+fn keep_unannounced(plan: &mut Plan, entry: Option<&Entry>) -> Generations {
+    let mut changed = Generations::new();
+    for table in &mut plan.tables {
+        let label = table.label();
+        let known = entry.into_iter().flat_map(|e| &e.tables).find(|t| t.label == label);
+        let kept = known.filter(|t| t.watermark.is_some()).and_then(|t| t.plan.as_ref());
+        if let Some((kept, finding)) = kept.and_then(|kept| Some((kept, unannounced(kept, table)?))) {
+            *table = kept.clone();
+            changed.insert(label, Err(Error::table(finding.what).remedy(finding.remedy)));
+        }
+    }
+    changed
+}
+
+/// What forbids going on with a table whose target was changed while the source was not, and no upgrade
+/// was announced: copied anew, it would lose what that change did to its rows.
+pub fn unannounced(kept: &TablePlan, now: &TablePlan) -> Option<Finding> {
+    let on_source = |t: &TablePlan| {
+        let carried = t.columns.iter().filter(|c| c.expression.is_none());
+        let mut columns: Vec<(String, String)> =
+            carried.map(|c| (c.source.clone(), c.source_type.clone())).collect();
+        columns.sort();
+        (columns, t.key.clone(), t.rule.filter.clone())
+    };
+    let on_target = |t: &TablePlan| {
+        let mut columns: Vec<(String, String)> =
+            t.columns.iter().map(|c| (c.target.clone(), c.target_type.clone())).collect();
+        columns.sort();
+        (columns, t.target.clone())
+    };
+    let is_changed = on_source(kept) == on_source(now) && on_target(kept) != on_target(now);
+    is_changed.then(|| {
+        let what = format!("{} was changed since it was copied, and no upgrade was announced", now.target);
+        let remedy = "if that was the upgrade: `highwater upgrade --begin`, then `--done`, and replay goes on into \
+                      it; else change it back, or `exclude` the table for one start to have it copied anew";
+        Finding::of(&now.source, what, remedy)
+    })
+}
+
 /// For each table its log's generation, or why it has none.
 pub type Generations = std::collections::BTreeMap<String, Result<String>>;
 
@@ -243,19 +440,44 @@ fn check_identity(database: &str, began_with: Option<&Identity>, now: &Identity)
     }
 }
 
+/// What to do about rows that stand in a target table before its first copy.
+pub const NOT_EMPTY: &str = "empty it, or add the table to `exclude`; if they are the upgraded schema's own rows, say \
+                             so by `highwater upgrade --begin` and `--done` before the copy";
+
 /// A first copy goes into empty tables only: rows that stand there already are somebody's.
-async fn filled_targets(sides: &Sides, plan: &Plan) -> Result<Vec<Finding>> {
+async fn filled_targets(sides: &Sides, ledger: Option<&Ledger>, plan: &Plan) -> Result<Vec<Finding>> {
     let mut blockers = Vec::new();
     for table in plan.tables.iter().filter(|t| !t.create) {
-        let is_empty = match sides.target.is_empty(table).await {
+        let is_empty = match holds_nothing(sides, ledger, table).await {
             // What can't be read for want of a privilege is a blocker already.
             Err(error) if error.kind() == Kind::Table && !plan.blockers.is_empty() => continue,
             is_empty => is_empty?,
         };
         if !is_empty {
             let what = format!("{} on the target is not empty", table.target);
-            blockers.push(Finding::of(&table.source, what, "empty it, or add the table to `exclude`"));
+            blockers.push(Finding::of(&table.source, what, NOT_EMPTY));
         }
     }
     Ok(blockers)
+}
+
+/// Whether the target holds no row that could be the table's, besides those that the upgrade is known to
+/// have made.
+///
+/// # Errors
+/// When a side can't be read.
+pub async fn holds_nothing(sides: &Sides, ledger: Option<&Ledger>, table: &TablePlan) -> Result<bool> {
+    let constants: Vec<(&str, &str)> = table.constants().collect();
+    let native = match ledger {
+        Some(ledger) => ledger.owned(&table.label()).await?.0,
+        None => 0,
+    };
+    // A keyless table has no rows that are known to be anybody's.
+    if table.key.is_empty() || (constants.is_empty() && native == 0) {
+        return sides.target.is_empty(table).await;
+    }
+    let mut tx = sides.target.begin().await?;
+    let nothing = copy::no_rows(table.form);
+    let found = tx.compare_keys(table, Feed::Read(&nothing)).await?;
+    Ok(found.target_only.len() as u64 <= native)
 }

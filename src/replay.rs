@@ -1,5 +1,6 @@
 //! Replays one table: reads its dirty keys with their states, and makes the target agree.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::task::JoinHandle;
@@ -13,11 +14,15 @@ use crate::error::{Error, Result};
 use crate::fault;
 use crate::ledger::{Act, Step};
 use crate::metrics;
-use crate::model::{Applied, Batch, Bounds, Key, Layout, Strategy, TablePlan, Watermark};
+use crate::model::{Applied, Batch, Bounds, Key, Layout, States, Strategy, TablePlan, Watermark};
 use crate::pair::Pair;
+use crate::transform;
 
 /// How many parked keys are tried again together.
 const MOST_RETRIED: i64 = 10_000;
+
+/// How many entries about stale lookups are taken together.
+const MOST_REQUEUED: i64 = 10_000;
 
 /// A table being replayed.
 #[derive(Clone)]
@@ -71,10 +76,58 @@ impl Replay {
         if keys.is_empty() {
             return Ok(Applied::default());
         }
-        let states = self.pair.sides.source.states(self.watch(&watermark), &keys).await?;
+        let states = self.states(&watermark, &keys).await?;
         fault::point("after_retry_read").await?;
         let act = self.act(&states.read_at, Step::Again);
         apply::states(self.pair.sides.target.as_ref(), &act, Feed::Read(&states.blocks), None).await
+    }
+
+    /// Makes rows equal again whose lookups may have gone stale. Their states are read anew, as any.
+    ///
+    /// # Errors
+    /// What reading or writing says. The entries stay until all of their rows are equal.
+    pub async fn look_up_again(self, watermark: Watermark) -> Result<Applied> {
+        let requeued = self.pair.ledger.requeued(&self.table.label(), MOST_REQUEUED).await?;
+        let entries: Vec<String> = requeued.iter().map(|r| r.entry.clone()).collect();
+        let mut applied = Applied::default();
+        if entries.is_empty() {
+            return Ok(applied);
+        }
+        let mut values: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        let mut all_rows = false;
+        for row in requeued {
+            match row.rows {
+                Some((column, value)) => values.entry(column).or_default().push(value),
+                None => all_rows = true,
+            }
+        }
+        let source = &self.pair.sides.source;
+        if all_rows {
+            for bounds in source.chunks(&self.table, self.pair.settings.copy.chunk_rows).await? {
+                let rows = source.stream(self.watch(&watermark), &bounds, Layout::Staged).await?;
+                let mut rows = transform::stream(&self.table, rows);
+                let extent = rows.extent.clone();
+                let act = self.act(&extent, Step::Requeued(&[]));
+                let target = self.pair.sides.target.as_ref();
+                applied.add(&apply::states(target, &act, Feed::Stream(&mut rows), None).await?);
+            }
+        } else {
+            let mut keys = Vec::new();
+            for (column, values) in &values {
+                keys.extend(source.keys_with(&self.table, column, values).await?);
+            }
+            let most = usize::try_from(self.pair.settings.replay.batch_rows).unwrap_or(usize::MAX);
+            for some in keys.chunks(most.max(1)) {
+                let states = self.states(&watermark, some).await?;
+                let act = self.act(&states.read_at, Step::Requeued(&[]));
+                let target = self.pair.sides.target.as_ref();
+                applied.add(&apply::states(target, &act, Feed::Read(&states.blocks), None).await?);
+            }
+        }
+        // Only now are they done: dying before repeats them.
+        let extent = source.extent(&self.table).await?;
+        apply::pass(self.pair.sides.target.as_ref(), &self.act(&extent, Step::Requeued(&entries))).await?;
+        Ok(applied)
     }
 
     fn read(&self, from: Watermark) -> Reading {
@@ -82,7 +135,10 @@ impl Replay {
         let limits = Limits { rows: replay.batch_rows, bytes: replay.batch_bytes };
         let this = self.clone();
         Reading(tokio::spawn(async move {
-            let batch = this.pair.sides.source.batch(this.watch(&from), limits).await?;
+            let mut batch = this.pair.sides.source.batch(this.watch(&from), limits).await?;
+            if batch.keys > 0 {
+                batch.states = transform::states(&this.table, batch.states).await?;
+            }
             fault::point("after_batch_read").await?;
             Ok(batch)
         }))
@@ -122,6 +178,11 @@ impl Replay {
         Ok(applied)
     }
 
+    async fn states(&self, watermark: &Watermark, keys: &[Key]) -> Result<States> {
+        let states = self.pair.sides.source.states(self.watch(watermark), keys).await?;
+        transform::states(&self.table, states).await
+    }
+
     fn watch<'a>(&'a self, watermark: &'a Watermark) -> Watch<'a> {
         Watch { table: &self.table, watermark, origin: &self.origin }
     }
@@ -133,6 +194,7 @@ impl Replay {
             table: &self.table,
             origin: &self.origin,
             read_at,
+            source: self.pair.sides.source.as_ref(),
             step,
         }
     }

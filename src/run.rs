@@ -18,7 +18,7 @@ use crate::metrics;
 use crate::pair::{self, Sides};
 use crate::settings::{DatabaseSettings, Settings};
 use crate::status::{Board, DatabaseStatus, Role};
-use crate::{http, schedule};
+use crate::{http, schedule, upgrade};
 
 /// Between two attempts to connect: first and greatest.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
@@ -197,6 +197,9 @@ impl Leg {
             sides = pair::connect(&self.database, &self.settings) => sides?,
             () = self.stop.cancelled() => return Ok(Ended::Stopped),
         };
+        if self.until == Until::Copied {
+            self.refuse_while_upgrading(&sides).await?;
+        }
         let Some(mut lease) = self.lease(&sides).await? else { return Ok(Ended::Stopped) };
         let (pair, generations) =
             pair::prepare(&sides, &self.database, &self.settings, &self.actor, &self.board).await?;
@@ -215,6 +218,13 @@ impl Leg {
         let ended = follow.run(&generations, lease.as_mut(), purge).await?;
         lease.release().await?;
         Ok(ended)
+    }
+
+    async fn refuse_while_upgrading(&self, sides: &Sides) -> Result<()> {
+        match Ledger::peek(sides.target.clone(), &self.database.name, self.actor.clone()).await? {
+            Some(ledger) => upgrade::refuse_while_upgrading(&self.database.name, &ledger.read().await?),
+            None => Ok(()),
+        }
     }
 
     /// Waits for the lease, as a standby; `None` when told to stop.

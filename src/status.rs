@@ -41,6 +41,10 @@ pub struct DatabaseStatus {
     pub role: Role,
     /// Where it stands; `None` before anything was copied.
     pub phase: Option<Phase>,
+    /// Since when; `None` in the first phase.
+    pub phase_since: Option<String>,
+    /// Since when the change log is held, if it is.
+    pub log_held_at: Option<String>,
     /// Who holds the lease.
     pub holder: Option<String>,
     /// What is wrong, if anything.
@@ -135,6 +139,8 @@ impl DatabaseStatus {
             target: target.to_string(),
             role,
             phase: None,
+            phase_since: None,
+            log_held_at: None,
             holder: None,
             error: None,
             oldest_transaction_seconds: None,
@@ -149,7 +155,11 @@ impl DatabaseStatus {
 
     /// Takes over what the ledger says. Lags stay unknown until they are measured.
     pub fn take_entry(&mut self, entry: &Entry, plan: Option<&Plan>) {
-        self.phase = entry.tables.iter().any(|t| t.state != TableState::Waiting).then_some(entry.phase);
+        let is_begun =
+            entry.phase == Phase::Upgrading || entry.tables.iter().any(|t| t.state != TableState::Waiting);
+        self.phase = is_begun.then_some(entry.phase);
+        self.phase_since.clone_from(&entry.phase_since);
+        self.log_held_at.clone_from(&entry.log_held_at);
         self.holder = entry.holder.as_ref().map(|(who, _)| who.clone());
         let before = std::mem::take(&mut self.tables);
         self.tables = entry.tables.iter().map(TableStatus::new).collect();
@@ -207,6 +217,10 @@ impl DatabaseStatus {
                 self.error.clone().unwrap_or_else(|| "this process does not hold the lease".to_string());
             reasons.push(format!("{}: {why}", self.name));
             return reasons;
+        }
+        if self.phase == Some(Phase::Upgrading) {
+            let since = self.phase_since.as_ref().map(|at| format!(" since {at}")).unwrap_or_default();
+            reasons.push(format!("{}: its schema is being upgraded{since}", self.name));
         }
         if self.tables.is_empty() {
             reasons.push(format!("{}: nothing is copied yet", self.name));

@@ -18,3 +18,4 @@ mod postgres;
 mod postgres_source;
 mod postgres_target;
 mod sqlite;
+mod wso2;

@@ -6,7 +6,8 @@
 CREATE TABLE {l}ledger (
     version     BIGINT NOT NULL,
     migration   VARCHAR(64) NOT NULL,
-    made_at     VARCHAR(40) NOT NULL
+    made_at     VARCHAR(40) NOT NULL,
+    home        {text}
 );
 
 -- The epoch, alone in its table: every target transaction share-locks the row first.
@@ -27,7 +28,10 @@ CREATE TABLE {l}databases (
     request       {text},
     requested_at  BIGINT,
     attempt       BIGINT NOT NULL,
-    attempt_state VARCHAR(20) NOT NULL
+    attempt_state VARCHAR(20) NOT NULL,
+    as_of         VARCHAR(40) NOT NULL,
+    upgraded_at   VARCHAR(40),
+    log_held_at   VARCHAR(40)
 );
 
 -- One row per table: its state, what is applied, and the log that this refers to.
@@ -40,6 +44,8 @@ CREATE TABLE {l}tables (
     reason        {text},
     watermark     {text},
     origin        {text},
+    plan_json     {text},
+    baseline      VARCHAR(64),
     changed_at    VARCHAR(40) NOT NULL,
     PRIMARY KEY (database_name, label)
 );
@@ -65,6 +71,49 @@ CREATE TABLE {l}parked (
     reason        {text} NOT NULL,
     since         VARCHAR(40) NOT NULL,
     PRIMARY KEY (database_name, label, key_hash)
+);
+
+-- Keys of the target, of rows that the upgrade made: replay and verification leave them alone.
+CREATE TABLE {l}native (
+    database_name VARCHAR(190) NOT NULL,
+    label         VARCHAR(190) NOT NULL,
+    key_hash      VARCHAR(64) NOT NULL,
+    key_json      {text} NOT NULL,
+    PRIMARY KEY (database_name, label, key_hash)
+);
+
+-- Keys of the source whose rows the upgrade deleted: replay does not bring them back.
+CREATE TABLE {l}removed (
+    database_name VARCHAR(190) NOT NULL,
+    label         VARCHAR(190) NOT NULL,
+    key_hash      VARCHAR(64) NOT NULL,
+    key_json      {text} NOT NULL,
+    PRIMARY KEY (database_name, label, key_hash)
+);
+
+-- Rows to be made equal again because what their rule looks up has changed: those whose column has the
+-- value, or (without a column) all rows of the table.
+CREATE TABLE {l}requeued (
+    database_name VARCHAR(190) NOT NULL,
+    label         VARCHAR(190) NOT NULL,
+    entry_hash    VARCHAR(64) NOT NULL,
+    column_name   {text},
+    value_text    {text},
+    entered       BIGINT NOT NULL,
+    PRIMARY KEY (database_name, label, entry_hash)
+);
+
+-- The scripts of the upgrade: what has run, and how far.
+CREATE TABLE {l}scripts (
+    database_name VARCHAR(190) NOT NULL,
+    ordinal       BIGINT NOT NULL,
+    path          {text} NOT NULL,
+    checksum      VARCHAR(64) NOT NULL,
+    state         VARCHAR(20) NOT NULL,
+    statements    BIGINT NOT NULL,
+    begun_at      VARCHAR(40) NOT NULL,
+    ended_at      VARCHAR(40),
+    PRIMARY KEY (database_name, ordinal)
 );
 
 -- Definitions that are still to be made on the target (`copy.schema = "create"`).

@@ -1,5 +1,7 @@
 -- What every session on the target is set to: foreign keys are production's to check, a value that does
--- not fit is refused and never bent, and the server's own ideas of zero dates don't matter.
+-- not fit is refused and never bent, and the server's own ideas of zero dates don't matter. What
+-- rules compute runs under this sql_mode, too: "a" is a text, || means OR, a moment is shown in UTC, and a value
+-- that does not fit its column is refused.
 SET NAMES utf8mb4;
 SET SESSION character_set_results = NULL, time_zone = '+00:00',
     sql_mode = 'STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES,NO_ENGINE_SUBSTITUTION',

@@ -1,5 +1,5 @@
 -- How the columns $2 of the table $1 (quoted name) are compared: by the equality operator of the unique
--- index over just these columns, else by that of the type's default index operators. Operators must be
+-- index over these columns or some of them, else by that of the type's default index operators. Operators must be
 -- named with their schema: citext's "=" is not to be found in pg_catalog, where text's would be taken.
 WITH wanted AS (
     SELECT w.place, a.attnum, a.atttypid, a.attname
@@ -11,10 +11,9 @@ WITH wanted AS (
       FROM pg_catalog.pg_index i
      WHERE i.indrelid = $1::text::pg_catalog.regclass
        AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL
-       AND i.indnkeyatts = (SELECT count(*) FROM wanted)
-       AND NOT EXISTS (SELECT FROM wanted w
-                        WHERE w.attnum <> ALL ((i.indkey::int2[])[0:i.indnkeyatts - 1]))
-     ORDER BY i.indisprimary DESC, i.indexrelid
+       AND NOT EXISTS (SELECT FROM unnest((i.indkey::int2[])[0:i.indnkeyatts - 1]) AS k (attnum)
+                        WHERE k.attnum NOT IN (SELECT w.attnum FROM wanted w))
+     ORDER BY i.indnkeyatts DESC, i.indisprimary DESC, i.indexrelid
      LIMIT 1
 ), typed AS (
     SELECT w.*,

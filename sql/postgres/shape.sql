@@ -7,6 +7,7 @@ SELECT a.attname::text AS name,
        base.typtype = 'e' AS is_enum,
        a.attidentity = 'a' AS always,
        a.attgenerated <> '' AS computed,
+       a.attnotnull AS not_null,
        c.relkind = 'p' AS partitioned
   FROM pg_catalog.pg_class c
   JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped

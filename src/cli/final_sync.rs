@@ -173,6 +173,10 @@ fn one(report: &FinalSync, style: Style) -> String {
     } else {
         text += &format!("sequences moved: {}\n", report.sequences_moved.join(", "));
     }
+    if !report.checkpoints.is_empty() {
+        let hold = report.checkpoints.iter().filter(|checkpoint| checkpoint.holds).count();
+        text += &format!("checkpoints: {hold} of {} hold\n", report.checkpoints.len());
+    }
     text += &output::list("production is still written", &report.writers);
     text + &output::list("reasons", &report.reasons)
 }

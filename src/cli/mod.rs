@@ -14,6 +14,8 @@ mod signals;
 mod status;
 #[cfg(test)]
 mod tests;
+mod upgrade;
+mod verify;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -44,7 +46,9 @@ Examples:
   highwater demo                     see it work, without a server
   highwater plan                     what would be done, and what forbids it
   highwater run                      copy, then replay until stopped
+  highwater upgrade                  upgrade the target's schema, and go on
   highwater status --watch           how it stands
+  highwater verify --checkpoints     what must hold on staging does
   highwater final-sync --fence       the end: production is fenced, staging equal to it
 
 Settings are read from highwater.toml; config/highwater.toml explains every key.";
@@ -90,8 +94,10 @@ enum Command {
     Plan(plan::PlanArgs),
     Copy(copy::CopyArgs),
     Run(run::RunArgs),
+    Upgrade(upgrade::UpgradeArgs),
     FinalSync(final_sync::FinalSyncArgs),
     Status(status::StatusArgs),
+    Verify(verify::VerifyArgs),
     Clean(clean::CleanArgs),
     Demo(demo::DemoCommand),
     /// Print the completions of a shell
@@ -109,8 +115,10 @@ impl Command {
             Command::Plan(_) => "plan",
             Command::Copy(_) => "copy",
             Command::Run(_) => "run",
+            Command::Upgrade(_) => "upgrade",
             Command::FinalSync(_) => "final-sync",
             Command::Status(_) => "status",
+            Command::Verify(_) => "verify",
             Command::Clean(_) => "clean",
             Command::Demo(_) => "demo",
             Command::Completions { .. } => "completions",
@@ -121,8 +129,10 @@ impl Command {
         match self {
             Command::Plan(args) => args.report.json,
             Command::Copy(args) => args.report.json,
+            Command::Upgrade(args) => args.report.json,
             Command::FinalSync(args) => args.report.json,
             Command::Status(args) => args.report.json,
+            Command::Verify(args) => args.report.json,
             Command::Clean(args) => args.report.json,
             Command::Run(_) | Command::Demo(_) | Command::Completions { .. } => false,
         }
@@ -174,8 +184,13 @@ async fn carry_out(cli: Cli) -> Result<u8> {
         Command::Plan(args) => plan::run(&session()?, &args).await,
         Command::Copy(_) => copy::run(&session()?).await,
         Command::Run(_) => run::run(&session()?).await,
+        Command::Upgrade(args) => upgrade::run(&session()?, &args).await,
         Command::FinalSync(args) => final_sync::run(&session()?, &args).await,
         Command::Status(args) => status::run(&session()?, &args).await,
+        Command::Verify(args) => {
+            args.check()?;
+            verify::run(&session()?).await
+        }
         Command::Clean(args) => clean::run(&session()?, &args).await,
         Command::Demo(args) => demo::run(&args).await,
         Command::Completions { shell } => completions(shell),

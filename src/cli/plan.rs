@@ -1,5 +1,9 @@
 //! `highwater plan`: what would be done with each table, and everything that forbids it.
 
+mod diff;
+
+use std::path::PathBuf;
+
 use clap::Args;
 use serde::Serialize;
 
@@ -10,7 +14,7 @@ use crate::error::{Error, Kind, Result};
 use crate::ledger::Ledger;
 use crate::model::{Finding, Plan, Strategy, TablePlan};
 use crate::pair;
-use crate::plan;
+use crate::plan::{self, TableDiff};
 use crate::settings::DatabaseSettings;
 use crate::status::SCHEMA_VERSION;
 
@@ -21,12 +25,16 @@ Examples:
   highwater plan
   highwater plan --database identity --json
   highwater plan --ddl > capture.sql      what capture will run on the source, for a DBA to read or run
+  highwater plan --write rules.toml       rules for what needs one, commented, to be corrected
 
 Exit code 3 if something forbids it.")]
 pub(super) struct PlanArgs {
     /// Print the statements that capture will run on the source, and nothing else
     #[arg(long)]
     ddl: bool,
+    /// Write proposed rules for the tables that need one into a new file, commented out
+    #[arg(long, value_name = "FILE", conflicts_with = "ddl")]
+    write: Option<PathBuf>,
     #[command(flatten)]
     pub(super) report: ReportArgs,
 }
@@ -47,6 +55,8 @@ pub(super) struct Planned {
     pub(super) target: String,
     /// The plan; none where a side can't be reached.
     pub(super) plan: Option<Plan>,
+    /// How the schemas differ, table by table.
+    pub(super) diff: Vec<TableDiff>,
     /// About how long the copy will take, in seconds.
     pub(super) estimate_seconds: Option<u64>,
     /// What capture will run on the source, where it was asked for.
@@ -70,6 +80,12 @@ pub(super) async fn run(session: &Session, args: &PlanArgs) -> Result<u8> {
         }
     }
     let code = output::worst(databases.iter().map(|d| d.exit_code));
+    if let Some(file) = &args.write {
+        let diffs: Vec<(String, &[TableDiff])> =
+            databases.iter().map(|d| (d.database.clone(), d.diff.as_slice())).collect();
+        let count = diff::write(file, &diffs)?;
+        output::note(&format!("{}: proposals for {count} tables\n", file.display()));
+    }
     let plans = Plans::new(databases);
     if args.ddl && !session.json {
         output::print(&plans.ddl())?;
@@ -84,13 +100,24 @@ fn blocked_code() -> u8 {
     Error::new(Kind::Refused, "").exit_code()
 }
 
-async fn decide(session: &Session, database: &DatabaseSettings, ddl: bool) -> Result<(Plan, Option<String>)> {
+async fn decide(session: &Session, database: &DatabaseSettings, ddl: bool) -> Result<Decided> {
     let sides = pair::connect(database, &session.settings).await?;
     let ledger = Ledger::peek(sides.target.clone(), &database.name, session.actor.clone()).await?;
     let plan = pair::plan(&sides, database, &session.settings, ledger.as_ref()).await?;
     // A DBA is asked for it when the privilege to run it is missing: that is no reason not to show it.
-    let ddl = if ddl { Some(sides.source.capture_ddl(&plan).await?) } else { None };
-    Ok((plan, ddl))
+    if ddl {
+        let ddl = Some(sides.source.capture_ddl(&plan).await?);
+        return Ok(Decided { plan, diff: Vec::new(), ddl });
+    }
+    let diff = pair::compare(&sides, database, &plan).await?;
+    Ok(Decided { plan, diff, ddl: None })
+}
+
+/// What was found out about one database.
+pub(super) struct Decided {
+    pub(super) plan: Plan,
+    pub(super) diff: Vec<TableDiff>,
+    pub(super) ddl: Option<String>,
 }
 
 impl Plans {
@@ -124,22 +151,24 @@ impl Report for Plans {
 }
 
 impl Planned {
-    fn new(database: &DatabaseSettings, decided: Result<(Plan, Option<String>)>) -> Self {
+    fn new(database: &DatabaseSettings, decided: Result<Decided>) -> Self {
         let mut planned = Planned {
             database: database.name.clone(),
             source: database.source.to_string(),
             target: database.target.to_string(),
             plan: None,
+            diff: Vec::new(),
             estimate_seconds: None,
             ddl: None,
             error: None,
             exit_code: 0,
         };
         match decided {
-            Ok((plan, ddl)) => {
+            Ok(Decided { plan, diff, ddl }) => {
                 planned.exit_code = if plan.blockers.is_empty() { 0 } else { blocked_code() };
                 planned.estimate_seconds = Some(plan::estimate(&plan).as_secs());
                 planned.plan = Some(plan);
+                planned.diff = diff;
                 planned.ddl = ddl;
             }
             Err(error) => {
@@ -155,6 +184,7 @@ impl Planned {
         if let Some(plan) = &self.plan {
             text += &tables(plan, style);
             text += &excluded(plan);
+            text += &diff::text(&self.database, &self.diff);
             text += &plan.notes.iter().map(|note| format!("{note}\n")).collect::<String>();
             text += &findings("warnings", &plan.warnings);
         }

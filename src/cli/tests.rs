@@ -52,7 +52,8 @@ fn flags_that_contradict_each_other_are_refused() {
         "highwater final-sync --fence --allow-writers",
         "highwater final-sync --timeout soon",
         "highwater demo --source sqlite:a.db",
-        "highwater verify",
+        "highwater prove",
+        "highwater verify --sum",
         "highwater plan --log-level loud",
     ] {
         let error = parsed(line).unwrap_err();
@@ -72,7 +73,7 @@ fn a_timeout_is_written_for_people() {
 
 #[test]
 fn json_is_asked_for_where_there_is_a_report() {
-    for line in ["plan", "copy", "final-sync", "status", "clean"] {
+    for line in ["plan", "copy", "final-sync", "status", "verify --checkpoints", "clean"] {
         assert!(parsed(&format!("highwater {line} --json")).unwrap().command.wants_json(), "{line}");
     }
     assert!(parsed("highwater run --json").is_err());
@@ -88,18 +89,16 @@ fn every_shell_has_completions() {
 }
 
 fn table(name: &str, key: &[&str]) -> TablePlan {
-    let column = |name: &str| ColumnPair {
-        source: name.to_string(),
-        target: name.to_string(),
-        source_type: "integer".to_string(),
-        target_type: "integer".to_string(),
-    };
+    let column = |name: &str| ColumnPair::plain(name, "integer", name, "integer");
     TablePlan {
         source: TableName::new("public", name),
         target: TableName::new("public", name.to_uppercase()),
         target_id: "1".to_string(),
         key: key.iter().map(ToString::to_string).collect(),
         columns: key.iter().map(|k| column(k)).collect(),
+        rule: crate::model::Rule::default(),
+        dependants: Vec::new(),
+        looks_up: Vec::new(),
         strategy: if key.is_empty() { Strategy::Whole } else { Strategy::Keyed },
         form: Form::CopyBinary,
         partitioned: false,
@@ -124,6 +123,7 @@ fn planned(blockers: Vec<Finding>) -> plan::Planned {
             notes: vec!["the log is read by its numbers".to_string()],
             hash: "0123456789abcdef".to_string(),
         }),
+        diff: Vec::new(),
         estimate_seconds: Some(75),
         ddl: None,
         error: None,
@@ -187,6 +187,7 @@ fn final_sync(database: &str, converged: bool) -> FinalSync {
             target_rows: converged.then_some(1_500),
             parked: u64::from(!converged),
         }],
+        checkpoints: Vec::new(),
         sequences_moved: vec!["orders_id_seq".to_string()],
         writers: Vec::new(),
         reasons: if converged { Vec::new() } else { vec!["orders: 1 rows are parked".to_string()] },

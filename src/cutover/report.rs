@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::checkpoint::{self, Outcome};
 use crate::error::{Error, Result};
 use crate::ledger::Entry;
 use crate::model::Plan;
@@ -31,6 +32,8 @@ pub struct FinalSync {
     pub converged: bool,
     /// What was done, per table.
     pub tables: Vec<TableFinal>,
+    /// What came out of the checkpoints, where they were asked.
+    pub checkpoints: Vec<Outcome>,
     /// Sequences that were moved.
     pub sequences_moved: Vec<String>,
     /// Signs that production is still being written.
@@ -84,6 +87,7 @@ impl FinalSync {
             verdict,
             converged: false,
             tables,
+            checkpoints: Vec::new(),
             sequences_moved: Vec::new(),
             writers: Vec::new(),
             reasons,
@@ -105,6 +109,13 @@ impl FinalSync {
                 row.target_rows = Some(target);
             }
         }
+        Ok(())
+    }
+
+    /// Asks the checkpoints of the target; one that fails is a reason.
+    pub(super) async fn ask_checkpoints(&mut self, pair: &Pair) -> Result<()> {
+        self.checkpoints = checkpoint::run(pair.sides.target.as_ref(), &pair.database.checkpoints).await?;
+        self.reasons.extend(checkpoint::failures(&self.checkpoints));
         Ok(())
     }
 

@@ -7,177 +7,31 @@ mod blocks;
 mod mysql;
 mod postgres;
 mod record;
+mod script;
 mod sqlite;
 mod template;
 mod transport;
+mod words;
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::model::{
-    Applied, Batch, Bounds, Extent, Finding, Key, Layout, Plan, RowStream, Schema, Sequence, States,
-    TableName, TablePlan, Watermark,
+    Applied, Batch, Bounds, Extent, Key, Layout, Plan, RowStream, Schema, Sequence, States, TableName,
+    TablePlan, Watermark,
 };
 use crate::settings::{Endpoint, EngineKind};
 use crate::throttle::Throttle;
 
-/// Which database this is, and which life of it. Another one under the same URL is noticed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Identity {
-    /// The database itself: on PostgreSQL the cluster's system identifier and the database's oid, on
-    /// MySQL and SQLite the random id that capture leaves in it, before that the server's data folder and
-    /// the database's name, and the file's device and inode.
-    pub database: String,
-    /// Its life: on PostgreSQL the timeline, which a failover or a restore to a point in time changes;
-    /// on servers that don't tell how far they have flushed, the moment they were started.
-    pub life: String,
-    /// The server's version, to be shown.
-    pub version: String,
-}
+pub use words::{
+    Arg, Definition, Fault, Fence, Identity, Lag, Limits, Manners, Measures, Origin, Stage, Stamp, Survey,
+    Verdict, Watch, Writer,
+};
 
-/// What makes a read of the change log trustworthy: whose log it is, and since when it is unbroken.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Origin {
-    /// The source that the log belongs to.
-    pub identity: Identity,
-    /// Changes whenever the log of this table may have missed something.
-    pub generation: String,
-    /// The [`TablePlan::shape`] under which its rows were copied; engines don't look at it.
-    pub shape: String,
-}
-
-/// A table with how far its log is applied, and the log this is about.
-#[derive(Debug, Clone, Copy)]
-pub struct Watch<'a> {
-    /// The table.
-    pub table: &'a TablePlan,
-    /// What is applied.
-    pub watermark: &'a Watermark,
-    /// The log it refers to.
-    pub origin: &'a Origin,
-}
-
-/// How much one read may take. The first row always fits.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// Log entries.
-    pub rows: u64,
-    /// Bytes of states.
-    pub bytes: u64,
-}
-
-/// What is waiting in one table's log.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
-pub struct Lag {
-    /// Log entries that the watermark does not cover; counting stops at [`Lag::MOST`].
-    pub rows: u64,
-    /// Age of the oldest of them in seconds, by the source's clock; 0 when there is none.
-    pub seconds: f64,
-}
-
-impl Lag {
-    /// Where counting stops.
-    pub const MOST: u64 = 100_000;
-}
-
-/// How far behind the tables are, measured at one moment.
-#[derive(Debug, Clone)]
-pub struct Measures {
-    /// One per table asked about, in that order.
-    pub lags: Vec<Lag>,
-    /// The age of the oldest open transaction on the source, in seconds; `None` when it can't be seen.
-    pub oldest_transaction: Option<f64>,
-    /// The source's clock, seconds since 1970.
-    pub now: f64,
-}
-
-/// What the capture check found about one table.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verdict {
-    /// The table's label.
-    pub label: String,
-    /// What [`Source::install`] would register now; `None` when nothing is installed.
-    pub generation: Option<String>,
-    /// What is wrong, if anything.
-    pub fault: Option<Fault>,
-}
-
-/// What is wrong with the capture of one table.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fault {
-    /// [`Source::install`] mends it; the generation then says whether the table must be copied anew.
-    Mend(String),
-    /// Only a person can mend it.
-    Stop {
-        /// What was found.
-        what: String,
-        /// What to do.
-        remedy: String,
-    },
-}
-
-/// A session on the source that has a transaction open.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Writer {
-    /// Identifies the transaction while it is open.
-    pub id: String,
-    /// Who it is and since when, for people.
-    pub who: String,
-}
-
-/// The number of a cutover attempt; it never repeats.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Stamp {
-    /// The epoch it belongs to.
-    pub epoch: i64,
-    /// 1 + the greatest number that either side has seen in this epoch.
-    pub attempt: i64,
-}
-
-impl fmt::Display for Stamp {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.epoch, self.attempt)
-    }
-}
-
-/// The fence as the source has it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Fence {
-    /// Whether writers are refused.
-    pub raised: bool,
-    /// The attempt that raised or lifted it last.
-    pub stamp: Stamp,
-}
-
-/// When a definition is made on the target.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Stage {
-    /// Before the rows: types, tables, functions, sequences.
-    Tables,
-    /// Right after the rows: the index by which rows are found again.
-    Key,
-    /// Once the log is drained past the last chunk: other unique indexes.
-    Unique,
-    /// Then the rest: other indexes, foreign keys, views, triggers.
-    Rest,
-}
-
-/// One statement that makes a part of the source's schema on the target.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Definition {
-    /// When it is run.
-    pub stage: Stage,
-    /// The label of the table it belongs to, if it does.
-    pub table: Option<String>,
-    /// The statement.
-    pub sql: String,
-}
+pub use script::{Client, Parsed, Role, Script, Statement, Unreadable};
 
 /// Where rows come from.
 ///
@@ -258,6 +112,20 @@ pub trait Source: Send + Sync {
     /// they need, on an empty target (`whole`: everything that the database holds).
     async fn definitions(&self, plan: &Plan, whole: bool) -> Result<Vec<Definition>>;
 
+    /// The first rows of the table as they would be staged (in [`Layout::Staged`]), without asking for
+    /// capture: `plan` tries its rules on them. An expression that the server refuses is
+    /// [`Kind::Table`](crate::error::Kind) with its message.
+    async fn sample(&self, table: &TablePlan, rows: u64) -> Result<Vec<crate::model::Block>>;
+
+    /// The keys of the rows whose `column` has one of the values (in the notation of keys).
+    async fn keys_with(&self, table: &TablePlan, column: &str, values: &[String]) -> Result<Vec<Key>>;
+
+    /// Those of `keys` of which the log beyond the watermark holds an insert or a delete.
+    async fn renewed(&self, watch: Watch<'_>, keys: &[Key]) -> Result<Vec<Key>>;
+
+    /// The rows that a query gives, as texts, at most `most`; nothing can be written by it.
+    async fn ask(&self, sql: &str, most: usize) -> Result<Vec<Record>>;
+
     /// Open transactions that wrote a captured table.
     async fn writers(&self, plan: &Plan) -> Result<Vec<Writer>>;
 
@@ -276,32 +144,6 @@ pub trait Source: Send + Sync {
 
     /// Lowers the fence if it stands under `stamp`; true if it was lowered, false if it was down.
     async fn lift_fence(&self, stamp: Stamp) -> Result<bool>;
-}
-
-/// Blockers and warnings of one side.
-#[derive(Debug, Default)]
-pub struct Survey {
-    /// What forbids the work.
-    pub blockers: Vec<Finding>,
-    /// What an operator should know.
-    pub warnings: Vec<Finding>,
-    /// How it will be done, where that depends on this side.
-    pub notes: Vec<String>,
-    /// What matters only beside the other side's, where an engine says it.
-    pub manners: Option<Manners>,
-}
-
-/// Manners of a server in which both sides may differ.
-#[derive(Debug, Clone)]
-pub struct Manners {
-    /// Whose server it is, in a word.
-    pub maker: String,
-    /// Whether the names of tables have no case.
-    pub caseless: bool,
-    /// The largest row that it takes, in bytes.
-    pub largest_row: u64,
-    /// How that is raised, given the bytes.
-    pub raise: fn(u64) -> String,
 }
 
 /// Where rows go to.
@@ -348,6 +190,23 @@ pub trait Target: Send + Sync {
     /// How many rows the target table holds.
     async fn count(&self, table: &TablePlan) -> Result<u64>;
 
+    /// The rows that a query gives, as texts, at most `most`; nothing can be written by it.
+    async fn ask(&self, sql: &str, most: usize) -> Result<Vec<Record>>;
+
+    /// The names of the columns that `select` yields where `changed` is what the stage of `table` shows;
+    /// [`Kind::Table`](crate::error::Kind) with the server's message if it refuses the select.
+    async fn yields(&self, table: &TablePlan, select: &str) -> Result<Vec<String>>;
+
+    /// Opens a session for the scripts of an upgrade.
+    async fn script(&self) -> Result<Box<dyn Script>>;
+
+    /// The engine's own client, ready to run a script (`whole`: in one transaction, where it can).
+    async fn client(&self, whole: bool) -> Result<Client>;
+
+    /// Tells the place of the ledger from one that it was restored to; empty where that can't be told,
+    /// and does not matter, as no table of a restore is taken for another.
+    async fn home(&self) -> Result<String>;
+
     /// Runs one definition in a transaction of its own. A foreign key that existing rows break is
     /// made without checking them, where the engine can; the returned text then says so.
     async fn define(&self, definition: &Definition) -> Result<Option<String>>;
@@ -372,39 +231,6 @@ pub trait Lease: Send + Sync {
 
     /// Lets go.
     async fn release(self: Box<Self>) -> Result<()>;
-}
-
-/// An argument of a statement.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Arg {
-    /// Text or NULL.
-    Text(Option<String>),
-    /// A whole number.
-    Integer(i64),
-}
-
-impl From<&str> for Arg {
-    fn from(text: &str) -> Self {
-        Arg::Text(Some(text.to_string()))
-    }
-}
-
-impl From<String> for Arg {
-    fn from(text: String) -> Self {
-        Arg::Text(Some(text))
-    }
-}
-
-impl From<Option<String>> for Arg {
-    fn from(text: Option<String>) -> Self {
-        Arg::Text(text)
-    }
-}
-
-impl From<i64> for Arg {
-    fn from(number: i64) -> Self {
-        Arg::Integer(number)
-    }
 }
 
 /// A row of texts and whole numbers (as decimal text).
@@ -439,22 +265,39 @@ pub trait Tx: Send {
     async fn load(&mut self, table: &TablePlan, rows: Feed<'_>) -> Result<(u64, u64)>;
 
     /// Fills the empty stage from rows in [`Layout::Staged`]: a distinct number (`hw_n`), whether the
-    /// row is present, the key, the carried columns (NULL when absent); on PostgreSQL the log's
-    /// transaction stands before. Returns rows and bytes.
+    /// row is present, the key, the carried columns, those that are staged besides
+    /// ([`Rule::also`](crate::model::Rule)); on PostgreSQL the log's transaction stands before. Of an
+    /// absent row only what is computed from the key has a value. Returns rows and bytes.
     async fn stage(&mut self, table: &TablePlan, rows: Feed<'_>) -> Result<(u64, u64)>;
 
     /// The numbers in the stage, ascending.
     async fn staged(&mut self, table: &TablePlan) -> Result<Vec<i64>>;
 
+    /// Those of them whose row is present.
+    async fn staged_present(&mut self, table: &TablePlan) -> Result<Vec<i64>>;
+
     /// The keys of the numbers, in their order.
     async fn staged_keys(&mut self, table: &TablePlan, numbers: &[i64]) -> Result<Vec<Key>>;
 
+    /// Takes numbers out of the stage.
+    async fn unstage(&mut self, table: &TablePlan, numbers: &[i64]) -> Result<()>;
+
+    /// What stands in those columns of the target's rows of the staged keys, as far as there are rows:
+    /// for each number one text per column, in the notation of keys.
+    async fn standing(
+        &mut self,
+        table: &TablePlan,
+        columns: &[String],
+    ) -> Result<Vec<(i64, Vec<Option<String>>)>>;
+
     /// Makes the target's rows of the staged keys (`None`: all) equal: absent ones are deleted,
-    /// present ones updated in place or inserted.
+    /// present ones updated in place or inserted. Rows of further targets go with them: those of a key
+    /// that is absent before its own row (which tells whose they are), those of a present one after it.
     async fn equalise(&mut self, table: &TablePlan, numbers: Option<&[i64]>) -> Result<Applied>;
 
-    /// Whether triggers and foreign keys are silenced here, so that rows may be lifted out and back.
-    fn can_lift(&self) -> bool;
+    /// Whether rows of the table may be lifted out and back: triggers and foreign keys are silenced here,
+    /// and nothing but the row itself belongs to it.
+    fn can_lift(&self, table: &TablePlan) -> bool;
 
     /// Lifts the target's rows of the staged keys out, whole. Returns how many.
     async fn lift(&mut self, table: &TablePlan, numbers: Option<&[i64]>) -> Result<u64>;
@@ -465,8 +308,13 @@ pub trait Tx: Send {
     /// Puts lifted rows back as they were.
     async fn put_back(&mut self, table: &TablePlan, numbers: &[i64]) -> Result<u64>;
 
-    /// Deletes target rows whose key is not among `keys` (a stream in [`Layout::Keys`]).
-    async fn prune(&mut self, table: &TablePlan, keys: Feed<'_>) -> Result<u64>;
+    /// Deletes the table's own target rows whose key is not among `keys` (a stream in
+    /// [`Layout::Keys`]), with what belongs to them in further targets; but not those of which the
+    /// matched columns (see [`TablePlan::matched`]) are in `keep`.
+    async fn prune(&mut self, table: &TablePlan, keys: Feed<'_>, keep: &[Key]) -> Result<u64>;
+
+    /// Compares the keys of the source (a stream in [`Layout::Keys`]) with the table's own target rows.
+    async fn compare_keys(&mut self, table: &TablePlan, keys: Feed<'_>) -> Result<KeyDifferences>;
 
     /// Makes a keyless target table hold just the rows of the stream (in [`Layout::Plain`]), counting
     /// duplicates; rows that are the same stay untouched.
@@ -478,6 +326,15 @@ pub trait Tx: Send {
 
     /// Commits. An error leaves open whether it happened.
     async fn commit(self: Box<Self>) -> Result<()>;
+}
+
+/// Keys that stand on one side only.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KeyDifferences {
+    /// Keys of the source that have no row on the target, as the source knows them.
+    pub source_only: Vec<Key>,
+    /// The matched columns (see [`TablePlan::matched`]) of target rows that no key of the source matches.
+    pub target_only: Vec<Key>,
 }
 
 /// Where staged or loaded rows come from.

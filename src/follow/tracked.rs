@@ -20,6 +20,10 @@ pub(super) struct Tracked {
     pub(super) origin: Option<Origin>,
     pub(super) watermark: Option<Watermark>,
     pub(super) parked: u64,
+    /// Entries of rows whose lookups may be stale.
+    pub(super) requeued: u64,
+    /// Whether those come next: they and what is dirty take turns.
+    looks_up_next: bool,
     /// Whether a job works on it.
     pub(super) busy: bool,
     /// When an idle table's watermark is to be moved on.
@@ -45,6 +49,8 @@ impl Tracked {
             origin: None,
             watermark: None,
             parked: 0,
+            requeued: 0,
+            looks_up_next: false,
             busy: false,
             pass_at: now,
             retry_at: now,
@@ -73,6 +79,7 @@ impl Tracked {
             self.retries = 0;
         }
         self.parked = entry.parked;
+        self.requeued = entry.requeued;
     }
 
     /// Why the table must be copied under `origin`: `None` it needn't; `Some(None)` for the first
@@ -117,11 +124,23 @@ impl Tracked {
         self.began = now;
     }
 
+    /// Whether stale lookups are what to do next, where something is dirty too or not.
+    pub(super) fn is_to_look_up(&self, is_dirty: bool) -> bool {
+        self.requeued > 0 && (self.looks_up_next || !is_dirty)
+    }
+
+    /// The job has looked up again.
+    pub(super) fn looked_up(&mut self) {
+        self.failures = 0;
+        self.looks_up_next = false;
+    }
+
     /// The job has replayed it as far as `watermark`.
     pub(super) fn drained(&mut self, watermark: Watermark, now: Instant) {
         self.watermark = Some(watermark);
         self.failures = 0;
         self.drained = true;
+        self.looks_up_next = true;
         let whole = self.plan.as_ref().is_some_and(|p| p.strategy == Strategy::Whole);
         self.wait_until = if whole { now + (now - self.began) * WHOLE_REST } else { now };
     }
@@ -152,7 +171,9 @@ impl Tracked {
         match (self.state, &self.watermark, barrier) {
             (TableState::Stopped, ..) => true,
             (TableState::Replaying, Some(watermark), Some(barrier)) => {
-                watermark.reaches(barrier) && (self.parked == 0 || self.retries >= rounds)
+                watermark.reaches(barrier)
+                    && self.requeued == 0
+                    && (self.parked == 0 || self.retries >= rounds)
             }
             _ => false,
         }

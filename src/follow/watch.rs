@@ -5,7 +5,7 @@ use tokio::time::{Duration, Instant, sleep};
 use super::{Done, Follow, Job};
 use crate::engine::{Fault, Watch};
 use crate::error::{Error, Kind, Result};
-use crate::model::{TablePlan, TableState, Watermark};
+use crate::model::{Phase, TablePlan, TableState, Watermark};
 use crate::pair::{self, Pair};
 use crate::plan;
 
@@ -30,7 +30,7 @@ impl Follow {
                 Some(Fault::Stop { what, remedy }) => {
                     let free =
                         self.tables.get(&verdict.label).is_some_and(|t| t.state != TableState::Stopped);
-                    if free && !self.is_final {
+                    if free && !self.rests {
                         self.stop_table(&verdict.label, &format!("{what}; to do: {remedy}")).await?;
                     }
                 }
@@ -68,7 +68,7 @@ impl Follow {
     }
 
     pub(super) fn any_stopped(&self) -> bool {
-        self.tables.values().any(|t| t.state == TableState::Stopped)
+        !self.rests && self.tables.values().any(|t| t.state == TableState::Stopped)
     }
 
     /// Looks whether what stopped a table is gone. A table whose plan is another now needs a new start
@@ -76,15 +76,20 @@ impl Follow {
     pub(super) async fn look_again(&mut self) -> Result<()> {
         let pair = self.pair.clone();
         let (source, target) = tokio::try_join!(pair.sides.source.schema(), pair.sides.target.schema())?;
-        let unfinished = pair::unfinished(&pair.ledger).await?;
-        let found = plan::make(&pair.database, pair.settings.copy.schema, &source, &target, &unfinished);
+        let circumstances = pair::circumstances(&pair.settings, Some(&pair.ledger)).await?;
+        let found = plan::make(&pair.database, &circumstances, &source, &target);
         let verdicts = pair.sides.source.inspect(&pair.plan).await?;
+        let entry = pair.ledger.read().await?;
         let now = Instant::now();
         let stopped: Vec<String> =
             self.tables.iter().filter(|(_, t)| t.may_look_again(now)).map(|(l, _)| l.clone()).collect();
         for label in stopped {
             let blocked = found.blockers.iter().any(|b| b.table.as_deref() == Some(&label));
             let Some(fits) = found.table(&label).filter(|_| !blocked) else { continue };
+            let kept = entry.tables.iter().find(|t| t.label == label).and_then(|t| t.plan.as_ref());
+            if kept.is_some_and(|kept| pair::unannounced(kept, fits).is_some()) {
+                continue;
+            }
             let before = pair.plan.table(&label).map(TablePlan::shape);
             if before.as_ref() != Some(&fits.shape()) {
                 let what = format!("{label}: its schema has changed and fits again; planned anew");
@@ -106,7 +111,12 @@ impl Follow {
         self.purging = true;
         let pair = self.pair.clone();
         let purge = async move {
-            for entry in pair.ledger.read().await?.tables {
+            let ledger = pair.ledger.read().await?;
+            // A restore of the target goes back behind what is covered now.
+            if ledger.phase == Phase::Upgrading || ledger.log_held_at.is_some() {
+                return Ok(Done::Purged);
+            }
+            for entry in ledger.tables {
                 let Some((table, watermark)) = pair.plan.table(&entry.label).zip(entry.watermark) else {
                     continue;
                 };

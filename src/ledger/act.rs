@@ -2,13 +2,13 @@
 
 use std::collections::HashSet;
 
-use super::{from_json, integer, key_hash, now, one, superseded, text, to_json};
-use crate::engine::{Arg, Origin, Tx};
+use super::{from_json, integer, key_hash, now, one, owned, superseded, text, to_json};
+use crate::engine::{Arg, Origin, Source, Tx};
 use crate::error::{Error, Result};
 use crate::model::{Extent, Key, Phase, TablePlan, TableState, Watermark};
 
 /// What a target transaction is about to do to one table.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Act<'a> {
     /// The database.
     pub database: &'a str,
@@ -20,8 +20,21 @@ pub struct Act<'a> {
     pub origin: &'a Origin,
     /// The extent at which the states were read.
     pub read_at: &'a Extent,
+    /// Where its states were read.
+    pub source: &'a dyn Source,
     /// The step.
     pub step: Step<'a>,
+}
+
+/// What the guard found of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Guarded {
+    /// How it stands.
+    pub state: TableState,
+    /// Whether the upgrade made rows of it.
+    pub has_native: bool,
+    /// Whether the upgrade deleted rows of it.
+    pub has_removed: bool,
 }
 
 /// A step of making keys equal to the source.
@@ -38,6 +51,9 @@ pub enum Step<'a> {
     },
     /// Keys that were passed before: parked ones, or the end of a reload. The watermark stays.
     Again,
+    /// Keys that were passed before and whose lookups may be stale: with these entries of the ledger
+    /// they are done.
+    Requeued(&'a [String]),
 }
 
 /// Refuses unless the database is still in `epoch`, and keeps it there until the transaction ends: the
@@ -59,6 +75,7 @@ async fn check_phase(tx: &mut dyn Tx, database: &str) -> Result<()> {
     let row = one(tx.rows(sql, &[database.into()]).await?)?;
     match text(&row, 0)?.parse()? {
         Phase::Copying | Phase::Replaying => Ok(()),
+        Phase::Upgrading => Err(superseded(database, "its schema is being upgraded")),
         Phase::Final => Err(Error::refused(format!(
             "database {database}: it is final, and nothing of its target is written any more"
         ))
@@ -77,21 +94,29 @@ async fn check_phase(tx: &mut dyn Tx, database: &str) -> Result<()> {
 /// # Errors
 /// [`Kind::Superseded`](crate::error::Kind) when it must be read again,
 /// [`Kind::Refused`](crate::error::Kind) when the database is final.
-pub async fn guard(tx: &mut dyn Tx, act: &Act<'_>) -> Result<()> {
+pub async fn guard(tx: &mut dyn Tx, act: &Act<'_>) -> Result<Guarded> {
     let label = act.table.label();
     hold_epoch(tx, act.database, act.epoch).await?;
     check_phase(tx, act.database).await?;
-    let lock = if matches!(act.step, Step::Chunk(_)) { "{for share}" } else { "{for update}" };
+    // Chunks of one table run side by side; but not beside a batch that looks it up.
+    let shares = matches!(act.step, Step::Chunk(_)) && act.table.dependants.is_empty();
+    let lock = if shares { "{for share}" } else { "{for update}" };
     let sql = format!(
-        "SELECT state, watermark, origin FROM {{l}}tables WHERE database_name = ?1 AND label = ?2{lock}"
+        "SELECT state, watermark, origin, \
+         (SELECT min(n.key_hash) FROM {{l}}native n WHERE n.database_name = ?1 AND n.label = ?2), \
+         (SELECT min(r.key_hash) FROM {{l}}removed r WHERE r.database_name = ?1 AND r.label = ?2) \
+         FROM {{l}}tables WHERE database_name = ?1 AND label = ?2{lock}"
     );
-    let row = one(tx.rows(&sql, &[act.database.into(), label.as_str().into()]).await?)?;
+    let args: [Arg; 2] = [act.database.into(), label.as_str().into()];
+    let row = one(tx.rows(&sql, &args).await?)?;
+    hold_looked_up(tx, act).await?;
     let state: TableState = text(&row, 0)?.parse()?;
     let copying = matches!(state, TableState::Copying | TableState::Reloading);
     let fits = match act.step {
         Step::Chunk(_) => copying,
         Step::Batch { .. } => state == TableState::Replaying,
         Step::Again => copying || state == TableState::Replaying,
+        Step::Requeued(_) => state == TableState::Replaying,
     };
     if !fits {
         return Err(superseded(&label, &format!("it is {state}")));
@@ -108,6 +133,17 @@ pub async fn guard(tx: &mut dyn Tx, act: &Act<'_>) -> Result<()> {
     let origin: Origin = from_json(text(&row, 2)?)?;
     if origin != *act.origin {
         return Err(superseded(&label, "its change log has been replaced"));
+    }
+    let has = |place: usize| row.get(place).is_some_and(Option::is_some);
+    Ok(Guarded { state, has_native: has(3), has_removed: has(4) })
+}
+
+/// Keeps the tables that this one looks up as they are until the transaction ends: else a change of theirs
+/// could commit between our lookup and our commit, and find nothing of ours to requeue yet.
+async fn hold_looked_up(tx: &mut dyn Tx, act: &Act<'_>) -> Result<()> {
+    for label in &act.table.looks_up {
+        let sql = "SELECT state FROM {l}tables WHERE database_name = ?1 AND label = ?2{for share}";
+        tx.rows(sql, &[act.database.into(), label.as_str().into()]).await?;
     }
     Ok(())
 }
@@ -170,6 +206,7 @@ pub async fn advance(tx: &mut dyn Tx, act: &Act<'_>, rows: u64, bytes: u64) -> R
             tx.execute(sql, &args).await?;
         }
         Step::Again => {}
+        Step::Requeued(entries) => owned::forget_requeued(tx, act, entries).await?,
     }
     Ok(())
 }

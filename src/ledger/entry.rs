@@ -3,7 +3,7 @@
 use super::{from_json, integer, text};
 use crate::engine::{Arg, Identity, Origin, Stamp, Tx};
 use crate::error::Result;
-use crate::model::{Bounds, Key, Phase, TableState, Watermark};
+use crate::model::{Bounds, Key, Phase, TablePlan, TableState, Watermark};
 
 /// What the ledger says of a database.
 #[derive(Debug, Clone)]
@@ -12,6 +12,8 @@ pub struct Entry {
     pub epoch: i64,
     /// Where it stands.
     pub phase: Phase,
+    /// Since when; `None` in the first phase.
+    pub phase_since: Option<String>,
     /// The source it began with; `None` before the first copy.
     pub identity: Option<Identity>,
     /// The plan last carried out.
@@ -20,6 +22,12 @@ pub struct Entry {
     pub holder: Option<(String, String)>,
     /// Who asks for the lease, and since when (seconds since 1970).
     pub request: Option<(String, i64)>,
+    /// The instant that `:as_of` means in rules.
+    pub as_of: String,
+    /// When the target's schema was upgraded, if it was.
+    pub upgraded_at: Option<String>,
+    /// Since when the change log is kept for a restore of the target, if it is.
+    pub log_held_at: Option<String>,
     /// The last cutover attempt, and whether it was invalidated.
     pub attempt: Attempt,
     /// Its tables.
@@ -69,6 +77,10 @@ pub struct TableEntry {
     pub watermark: Option<Watermark>,
     /// The log that the watermark refers to.
     pub origin: Option<Origin>,
+    /// The plan it was last registered under.
+    pub plan: Option<TablePlan>,
+    /// Of a keyless table what identifies its rows on the target as they were when the upgrade began.
+    pub baseline: Option<String>,
     /// Its chunks, done and all.
     pub chunks: (u64, u64),
     /// Rows copied by the chunks that are done.
@@ -77,6 +89,8 @@ pub struct TableEntry {
     pub bytes_copied: u64,
     /// Keys parked.
     pub parked: u64,
+    /// Entries of rows that are to be made equal again.
+    pub requeued: u64,
 }
 
 /// A chunk that waits.
@@ -127,7 +141,8 @@ pub(super) async fn table_entries(
               WHERE c.database_name = ?1 AND c.label = t.label), \
              (SELECT CAST(coalesce(sum(c.byte_count), 0) AS {bigint}) FROM {l}chunks c \
               WHERE c.database_name = ?1 AND c.label = t.label), \
-             (SELECT count(*) FROM {l}parked p WHERE p.database_name = ?1 AND p.label = t.label) \
+             (SELECT count(*) FROM {l}parked p WHERE p.database_name = ?1 AND p.label = t.label), \
+             (SELECT count(*) FROM {l}requeued q WHERE q.database_name = ?1 AND q.label = t.label), t.plan_json, t.baseline \
              FROM {l}tables t WHERE t.database_name = ?1 AND t.label = coalesce(?2, t.label) ORDER BY t.label",
             &args,
         )
@@ -145,6 +160,9 @@ pub(super) async fn table_entries(
                 rows_copied: count(7)?,
                 bytes_copied: count(8)?,
                 parked: count(9)?,
+                requeued: count(10)?,
+                plan: r.get(11).and_then(Option::as_deref).map(from_json).transpose()?,
+                baseline: r.get(12).cloned().flatten(),
             })
         })
         .collect()

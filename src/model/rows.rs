@@ -8,7 +8,7 @@ use super::{Extent, Watermark};
 use crate::error::{Error, Result};
 
 /// The form in which rows travel between two engines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Form {
     /// PostgreSQL COPY BINARY, undecoded: both sides have the same types.
@@ -41,7 +41,7 @@ pub enum Layout {
     Plain,
     /// What a stage holds: see [`crate::engine::Tx::stage`].
     Staged,
-    /// The key columns.
+    /// The key columns, then the carried columns that stand for a key column by an expression.
     Keys,
 }
 

@@ -15,6 +15,9 @@ pub enum Phase {
     Copying,
     /// Every table is copied; what production writes is replayed.
     Replaying,
+    /// The target's schema is being upgraded; nothing is written to its tables meanwhile, and the change
+    /// log is kept.
+    Upgrading,
     /// The source is fenced and the target is equal to it.
     Final,
 }
@@ -81,11 +84,23 @@ pub enum Work {
 }
 
 impl Phase {
+    /// Every phase, for the metric.
+    pub const ALL: [Phase; 4] = [Phase::Copying, Phase::Replaying, Phase::Upgrading, Phase::Final];
+
+    /// Whether rows are written to the target's tables.
+    pub fn writes_rows(self) -> bool {
+        match self {
+            Phase::Copying | Phase::Replaying => true,
+            Phase::Upgrading | Phase::Final => false,
+        }
+    }
+
     /// The phase's name in the ledger and output.
     pub fn name(self) -> &'static str {
         match self {
             Phase::Copying => "copying",
             Phase::Replaying => "replaying",
+            Phase::Upgrading => "upgrading",
             Phase::Final => "final",
         }
     }
@@ -106,7 +121,7 @@ impl FromStr for Phase {
     type Err = Error;
 
     fn from_str(name: &str) -> Result<Self> {
-        [Phase::Copying, Phase::Replaying, Phase::Final]
+        Phase::ALL
             .into_iter()
             .find(|p| p.name() == name)
             .ok_or_else(|| Error::failed(format!("`{name}` in the ledger is not a phase")))

@@ -1,10 +1,16 @@
 //! What will be done with each table: pure, schemas and settings in, a plan or *all* blockers out.
 //!
-//! Tables and columns match by name: exactly first, then without case, never ambiguously. Extra
-//! target columns keep their defaults.
+//! Tables and columns match by name: exactly first, then without case, never ambiguously. What doesn't
+//! match needs a rule. Extra target columns keep their defaults.
 
+mod checks;
 mod columns;
+mod diff;
+mod further;
+mod rules;
 mod sides;
+mod trial;
+mod types;
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -13,35 +19,55 @@ use sha2::{Digest, Sha256};
 
 use crate::engine::Survey;
 use crate::model::{
-    ColumnPair, Finding, Form, Plan, Schema, Strategy, Table, TableKind, TableName, TablePlan,
+    ColumnPair, Finding, Form, Plan, Rule, Schema, Strategy, Table, TableKind, TableName, TablePlan,
+    Transform,
 };
-use crate::settings::{DatabaseSettings, EngineKind, SchemaMode};
+use crate::settings::{DatabaseSettings, EngineKind, SchemaMode, TableSettings};
+use columns::{Paired, Pairing};
+use rules::{Force, Rules};
+
+pub use checks::count_misfits;
+pub use diff::{Change, Standing, TableDiff, diff};
+pub use rules::{quoted, quoted_table};
+pub use trial::try_rules;
+
+/// What a plan depends on besides schemas and rules.
+#[derive(Debug, Clone)]
+pub struct Circumstances {
+    /// What is done about tables that the target lacks.
+    pub mode: SchemaMode,
+    /// The labels of tables that highwater is making: their indexes come after the rows.
+    pub unfinished: HashSet<String>,
+    /// Whether the target's schema has been upgraded.
+    pub upgraded: bool,
+    /// The instant that `:as_of` means in rules, as `2026-01-31T12:00:00.000000Z`.
+    pub as_of: String,
+}
 
 /// Decides what is done with each table of the source.
-///
-/// `unfinished` are the labels of tables that highwater is making: their indexes come after the rows.
 pub fn make(
     database: &DatabaseSettings,
-    mode: SchemaMode,
+    circumstances: &Circumstances,
     source: &Schema,
     target: &Schema,
-    unfinished: &HashSet<String>,
 ) -> Plan {
     let mut planner = Planner {
         engine: database.source.engine(),
-        mode,
+        circumstances,
+        rules: Rules::new(database, circumstances),
         target,
-        unfinished,
         blockers: Vec::new(),
         warnings: Vec::new(),
     };
     let wanted: Vec<&Table> =
         source.tables.iter().filter(|t| database.wants(t.name.schema.as_deref(), &t.name.name)).collect();
-    let tables: Vec<TablePlan> = wanted.iter().filter_map(|table| planner.table(table)).collect();
+    let mut tables: Vec<TablePlan> = wanted.iter().filter_map(|table| planner.table(table)).collect();
+    further::tie(&mut tables, target, &mut planner.blockers);
     planner.check_shared_targets(&tables);
     planner.check_parents(&wanted, &tables);
-    planner.check_settings(database, source, &tables);
+    planner.check_settings(source, &tables);
     let hash = hash(&tables);
+    let notes = tables.iter().filter_map(way_back).collect();
     let excluded =
         source.tables.iter().map(|t| &t.name).filter(|name| !tables.iter().any(|t| &t.source == *name));
     let excluded = excluded.cloned().collect();
@@ -51,7 +77,7 @@ pub fn make(
         excluded,
         blockers: planner.blockers,
         warnings: planner.warnings,
-        notes: Vec::new(),
+        notes,
         hash,
     }
 }
@@ -78,9 +104,9 @@ pub fn estimate(plan: &Plan) -> Duration {
 
 struct Planner<'a> {
     engine: EngineKind,
-    mode: SchemaMode,
+    circumstances: &'a Circumstances,
+    rules: Rules<'a>,
     target: &'a Schema,
-    unfinished: &'a HashSet<String>,
     blockers: Vec<Finding>,
     warnings: Vec<Finding>,
 }
@@ -98,21 +124,64 @@ impl<'a> Planner<'a> {
         if !self.can_be_carried(source) {
             return None;
         }
-        let found = self.find(&source.name)?;
-        let target = match found {
+        let rule = self.rules.of(source, self.target);
+        let target = match self.find(&source.name, &self.rules.target_name(source, rule))? {
             Found::Table(target) => target,
-            Found::Missing => return Some(self.made(source)),
+            Found::Missing => return Some(self.made(source, rule)),
         };
         if !matches!(target.kind, TableKind::Ordinary | TableKind::Partitioned | TableKind::Unlogged) {
             self.block(&source.name, format!("{} on the target is no ordinary table", target.name), EXCLUDE);
             return None;
         }
-        let columns = columns::pair(source, target, &mut self.blockers);
-        let key = self.key(source, target, &columns);
-        Some(TablePlan {
-            target_id: target.id.clone(),
-            ..self.plan(source, target.name.clone(), key, columns)
-        })
+        let key = self.source_key(source, rule);
+        let pairing = Pairing {
+            engine: self.engine,
+            source,
+            target,
+            rule,
+            force: self.rules.force(),
+            key: &key,
+            as_of: &self.circumstances.as_of,
+            blockers: &mut self.blockers,
+            warnings: &mut self.warnings,
+        };
+        let paired = pairing.pair();
+        let columns = match rule {
+            Some(_) => prefer_unique(paired.columns.clone(), target),
+            None => paired.columns.clone(),
+        };
+        let whole_rule = self.rule_of(source, rule, paired);
+        let mut plan = self.plan(source, target.name.clone(), key, columns, whole_rule);
+        plan.target_id.clone_from(&target.id);
+        self.check_key(source, target, &plan, rule);
+        if !plan.rule.into.is_empty() && plan.key_columns().any(|pair| pair.expression.is_some()) {
+            let what = "its key goes through an expression, and `into` needs the source's key to find the rows of \
+                        those that are gone";
+            self.block(&source.name, what, "name a `key` of columns that are carried as they are");
+        }
+        if plan.key.is_empty() && !plan.rule.loads_directly() {
+            let what = "it has no key, and its rule computes rows on the target, which needs one";
+            self.block(&source.name, what, "name columns that are unique in the rule (`key`)");
+        }
+        Some(plan)
+    }
+
+    /// The rule as the plan has it.
+    fn rule_of(&mut self, source: &Table, rule: Option<&TableSettings>, paired: Paired) -> Rule {
+        let whole = rule.filter(|_| self.rules.force() == Force::Whole);
+        Rule {
+            filter: paired.filter,
+            reads: paired.reads,
+            also: paired.also,
+            lookups: paired.lookups,
+            into: whole
+                .map_or_else(Vec::new, |r| further::into(source, self.target, &r.into, &mut self.blockers)),
+            on_delete: rule.map_or_else(Default::default, |r| r.on_delete),
+            transform: whole.and_then(|r| r.transform.as_ref()).map(|t| Transform {
+                command: t.command.clone(),
+                timeout_ms: u64::try_from(t.timeout.as_millis()).unwrap_or(u64::MAX),
+            }),
+        }
     }
 
     fn can_be_carried(&mut self, table: &Table) -> bool {
@@ -136,76 +205,125 @@ impl<'a> Planner<'a> {
         }
     }
 
-    fn find(&mut self, name: &TableName) -> Option<Found<'a>> {
+    /// The target table called `name` of a source table.
+    fn find(&mut self, source: &TableName, name: &TableName) -> Option<Found<'a>> {
         let target = self.target;
         if let Some(table) = target.table(name) {
             return Some(Found::Table(table));
         }
         let alike: Vec<&Table> = target.tables.iter().filter(|t| same_without_case(&t.name, name)).collect();
-        match (alike.as_slice(), self.mode) {
+        match (alike.as_slice(), self.circumstances.mode) {
             ([table], _) => Some(Found::Table(table)),
             ([], SchemaMode::Create) => Some(Found::Missing),
             ([], SchemaMode::Expect) => {
-                let remedy = "create it there, add it to `exclude`, or set copy.schema = \"create\"";
-                self.block(name, "the target has no such table", remedy);
+                let (what, remedy) = if source == name {
+                    (
+                        "the target has no such table".to_string(),
+                        "create it there, say in a rule which `target` it has now, add it to `exclude`, or set \
+                         copy.schema = \"create\"",
+                    )
+                } else {
+                    (
+                        format!("the target has no table {name}, which the rule names"),
+                        "correct the rule's `target`",
+                    )
+                };
+                self.block(source, what, remedy);
                 None
             }
             _ => {
                 let names: Vec<String> = alike.iter().map(|t| t.name.to_string()).collect();
                 let what =
                     format!("more than one target table has that name without case: {}", names.join(", "));
-                self.block(name, what, "rename all but one");
+                self.block(source, what, "rename all but one");
                 None
             }
         }
     }
 
-    /// A table that will be made like the source's.
-    fn made(&self, source: &Table) -> TablePlan {
-        let columns = source
-            .columns
-            .iter()
-            .filter(|c| c.generation != crate::model::Generation::Computed)
-            .map(|c| ColumnPair {
-                source: c.name.clone(),
-                target: c.name.clone(),
-                source_type: c.type_name.clone(),
-                target_type: c.type_name.clone(),
-            })
-            .collect();
-        TablePlan { create: true, ..self.plan(source, source.name.clone(), source.key().to_vec(), columns) }
+    /// A table that will be made like the source's: a rule's filter and key are about the source.
+    fn made(&mut self, source: &Table, rule: Option<&TableSettings>) -> TablePlan {
+        let key = self.source_key(source, rule);
+        let pairing = Pairing {
+            engine: self.engine,
+            source,
+            target: source,
+            rule,
+            force: Force::SourceOnly,
+            key: &key,
+            as_of: &self.circumstances.as_of,
+            blockers: &mut self.blockers,
+            warnings: &mut self.warnings,
+        };
+        let paired = pairing.pair();
+        let columns = paired.columns.clone();
+        let whole_rule = Rule { filter: paired.filter, reads: paired.reads, ..Rule::default() };
+        TablePlan { create: true, ..self.plan(source, source.name.clone(), key, columns, whole_rule) }
     }
 
-    /// The key, where the target can find rows by it too.
-    fn key(&mut self, source: &Table, target: &Table, columns: &[ColumnPair]) -> Vec<String> {
-        let key = source.key();
-        if key.is_empty() {
-            let what = "it has no key: whenever it changes it is read and compared as a whole";
-            self.warn(&source.name, what, "give it a primary key, or expect one full read of it each time");
-            return Vec::new();
-        }
-        let Some(wanted) = key
-            .iter()
-            .map(|k| columns.iter().find(|c| &c.source == k).map(|c| c.target.as_str()))
-            .collect::<Option<Vec<&str>>>()
-        else {
-            // A key column without a place on the target is a blocker already.
+    /// The source columns by which rows are found again.
+    fn source_key(&mut self, source: &Table, rule: Option<&TableSettings>) -> Vec<String> {
+        let Some(rule) = rule.filter(|r| !r.key.is_empty()) else {
+            let key = source.key();
+            if key.is_empty() {
+                let what = "it has no key: whenever it changes it is read and compared as a whole";
+                let remedy = "give it a primary key, name columns that are unique in a rule (`key`), or expect one \
+                              full read of it each time";
+                self.warn(&source.name, what, remedy);
+            }
             return key.to_vec();
         };
+        let mut key = Vec::new();
+        for name in &rule.key {
+            match columns::find_column(source, name) {
+                Some(column) => key.push(column.name.clone()),
+                None => {
+                    let names: Vec<String> = source.columns.iter().map(|c| c.name.clone()).collect();
+                    let what = format!("the rule's `key` names {name}, which the source table does not have");
+                    self.block(&source.name, what, nearest(name, &names));
+                }
+            }
+        }
+        key
+    }
+
+    /// That the target can find rows by the key too.
+    fn check_key(&mut self, source: &Table, target: &Table, plan: &TablePlan, rule: Option<&TableSettings>) {
+        if plan.key.is_empty() || plan.key_columns().count() < plan.key.len() {
+            let missing: Vec<&str> = plan
+                .key
+                .iter()
+                .filter(|k| !plan.columns.iter().any(|c| &c.source == *k))
+                .map(String::as_str)
+                .collect();
+            if !missing.is_empty() {
+                let what = format!("the key column {} has no place on the target", missing.join(", "));
+                let remedy = "name in a rule a `key` of columns that the target has too, or say how the target's \
+                              column comes from it ({ source = \"..\" })";
+                self.block(&source.name, what, remedy);
+            }
+            return;
+        }
+        let wanted: Vec<&str> = plan.matched().map(|(pair, _)| pair.target.as_str()).collect();
+        // With a rule fewer columns may do: that they are unique says that all of them are.
         let fits = |index: &[String]| {
-            index.len() == wanted.len() && index.iter().all(|column| wanted.contains(&column.as_str()))
+            !index.is_empty()
+                && (rule.is_some() || index.len() == wanted.len())
+                && index.iter().all(|column| wanted.contains(&column.as_str()))
         };
-        let unfinished = self.unfinished.contains(&source.name.to_string());
+        let unfinished = self.circumstances.unfinished.contains(&source.name.to_string());
         if !unfinished
             && !fits(&target.primary_key)
             && !target.unique.iter().any(|index| fits(&index.columns))
         {
             let list = wanted.join(", ");
             let what = format!("the target has no unique index on ({list}), by which rows are found again");
-            let remedy = format!("CREATE UNIQUE INDEX ON {} ({list})", target.name);
+            let remedy = format!(
+                "CREATE UNIQUE INDEX .. ON {} ({list}), or name another `key` in a rule",
+                target.name
+            );
             self.block(&source.name, what, remedy);
         }
-        key.to_vec()
     }
 
     fn plan(
@@ -214,10 +332,13 @@ impl<'a> Planner<'a> {
         target: TableName,
         key: Vec<String>,
         columns: Vec<ColumnPair>,
+        rule: Rule,
     ) -> TablePlan {
         // A reg* value is a number that means another object in another cluster: its name travels.
-        let same =
-            columns.iter().all(|c| c.source_type == c.target_type && !c.source_type.starts_with("reg"));
+        // What is computed travels as text: the target gives it its type.
+        let same = columns.iter().all(|c| {
+            c.expression.is_none() && c.source_type == c.target_type && !c.source_type.starts_with("reg")
+        }) && rule.loads_directly();
         TablePlan {
             source: source.name.clone(),
             target,
@@ -225,6 +346,9 @@ impl<'a> Planner<'a> {
             strategy: if key.is_empty() { Strategy::Whole } else { Strategy::Keyed },
             key,
             columns,
+            rule,
+            dependants: Vec::new(),
+            looks_up: Vec::new(),
             form: match (self.engine, same) {
                 (EngineKind::Postgres, true) => Form::CopyBinary,
                 (EngineKind::Postgres, false) => Form::CopyText,
@@ -237,13 +361,25 @@ impl<'a> Planner<'a> {
         }
     }
 
+    /// Several tables may share a target if a constant column tells their rows apart.
     fn check_shared_targets(&mut self, tables: &[TablePlan]) {
-        let mut seen: HashMap<&TableName, &TablePlan> = HashMap::new();
+        let mut seen: HashMap<&TableName, Vec<&TablePlan>> = HashMap::new();
         for table in tables {
-            if let Some(other) = seen.insert(&table.target, table) {
-                let what = format!("{} and it would both go to {}", other.source, table.target);
-                self.block(&table.source, what, EXCLUDE);
+            for into in &table.rule.into {
+                if let Some(other) = tables.iter().find(|t| t.target == into.target) {
+                    let what =
+                        format!("its rows go into {}, to which {} goes too", into.target, other.source);
+                    self.block(&table.source, what, EXCLUDE);
+                }
             }
+            let others = seen.entry(&table.target).or_default();
+            if let Some(other) = others.iter().find(|other| !are_apart(other, table)) {
+                let what = format!("{} and it would both go to {}", other.source, table.target);
+                let remedy = "rename one, add it to `exclude`, or give both a constant column that tells their rows \
+                              apart ({ source = \"'A'\" } in one rule, { source = \"'B'\" } in the other)";
+                self.block(&table.source, what, remedy);
+            }
+            others.push(table);
         }
     }
 
@@ -259,16 +395,8 @@ impl<'a> Planner<'a> {
         }
     }
 
-    fn check_settings(&mut self, database: &DatabaseSettings, source: &Schema, tables: &[TablePlan]) {
-        for rule in &database.tables {
-            let known = |t: &&Table| t.name.to_string() == rule.name || t.name.name == rule.name;
-            if !source.tables.iter().any(|t| known(&t)) {
-                let names: Vec<String> = source.tables.iter().map(|t| t.name.to_string()).collect();
-                let what =
-                    format!("the settings name a table `{}`, which the source does not have", rule.name);
-                self.blockers.push(Finding::general(what, nearest(&rule.name, &names)));
-            }
-        }
+    fn check_settings(&mut self, source: &Schema, tables: &[TablePlan]) {
+        self.blockers.extend(self.rules.check(source));
         if tables.is_empty() && self.blockers.is_empty() {
             let what = "no table of the source is to be carried";
             self.blockers.push(Finding::general(what, "look at `include` and `exclude`"));
@@ -291,6 +419,28 @@ fn same_without_case(one: &TableName, other: &TableName) -> bool {
 fn nearest(name: &str, names: &[String]) -> String {
     let best = names.iter().max_by(|a, b| strsim::jaro(name, a).total_cmp(&strsim::jaro(name, b)));
     best.map_or_else(|| "the source has no tables".to_string(), |best| format!("did you mean `{best}`?"))
+}
+
+/// Where a key column goes to several target columns, the one in a unique index first: rows are found by it.
+fn prefer_unique(mut columns: Vec<ColumnPair>, target: &Table) -> Vec<ColumnPair> {
+    let unique = |name: &String| {
+        target.primary_key.contains(name) || target.unique.iter().any(|index| index.columns.contains(name))
+    };
+    columns.sort_by_key(|c| !unique(&c.target));
+    columns
+}
+
+/// Whether a constant column tells the rows of two tables apart.
+fn are_apart(one: &TablePlan, other: &TablePlan) -> bool {
+    one.constants().any(|(column, value)| other.constants().any(|(c, v)| c == column && v != value))
+}
+
+/// What could not go back from a table's target.
+fn way_back(table: &TablePlan) -> Option<String> {
+    let lost = table.inverse().lost;
+    let list = lost.join(", ");
+    (!lost.is_empty())
+        .then(|| format!("{}: by its rule {list} can't be had back from the target", table.source))
 }
 
 fn hash(tables: &[TablePlan]) -> String {

@@ -1,3 +1,5 @@
+mod rules;
+
 use super::*;
 use crate::model::{Column, Generation, UniqueIndex};
 use crate::settings::Endpoint;
@@ -30,17 +32,27 @@ fn table(name: &str, columns: &[&str]) -> Table {
     }
 }
 
-fn plan(source: Vec<Table>, target: Vec<Table>, mode: SchemaMode) -> Plan {
-    let database = DatabaseSettings {
+fn database() -> DatabaseSettings {
+    DatabaseSettings {
         name: "main".into(),
         source: Endpoint::from_url("postgres://prod/a").unwrap(),
         target: Endpoint::from_url("postgres://staging/a").unwrap(),
         include: vec![crate::settings::Glob::any()],
         exclude: Vec::new(),
         tables: Vec::new(),
-    };
+        checkpoints: Vec::new(),
+        upgrade: crate::settings::UpgradeSettings::default(),
+    }
+}
+
+fn circumstances(mode: SchemaMode) -> Circumstances {
+    let as_of = "2026-01-31T12:00:00.000000Z".to_string();
+    Circumstances { mode, unfinished: HashSet::new(), upgraded: false, as_of }
+}
+
+fn plan(source: Vec<Table>, target: Vec<Table>, mode: SchemaMode) -> Plan {
     let schema = |tables| Schema { tables, sequences: Vec::new() };
-    make(&database, mode, &schema(source), &schema(target), &HashSet::new())
+    make(&database(), &circumstances(mode), &schema(source), &schema(target))
 }
 
 fn texts(findings: &[Finding]) -> String {

@@ -39,6 +39,8 @@ pub(super) struct Report {
     strangers: Vec<Stranger>,
     /// Every key that was asked for, as `database.*.table[].name`.
     asked: BTreeSet<String>,
+    /// Those of them that were given.
+    given: BTreeSet<String>,
 }
 
 impl Report {
@@ -61,6 +63,17 @@ impl Report {
     /// Records that the key `pattern` exists.
     pub(super) fn asked(&mut self, pattern: String) {
         self.asked.insert(pattern);
+    }
+
+    /// Records that the key `pattern` is given.
+    pub(super) fn given(&mut self, pattern: String) {
+        self.given.insert(pattern);
+    }
+
+    /// Every key that exists and is not given.
+    #[cfg(test)]
+    pub(super) fn missing(&self) -> Vec<&str> {
+        self.asked.difference(&self.given).map(String::as_str).collect()
     }
 
     /// Every key that exists.

@@ -1,6 +1,6 @@
 //! Every key there is, with its default and its accepted form. `config/highwater.toml` explains them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -9,10 +9,11 @@ use chrono_tz::Tz;
 use super::endpoint::{self, Endpoint};
 use super::glob::Glob;
 use super::reader::Section;
-use super::units::{bytes, choice, count, cron, duration, globs, integer, listen, migration, text, timezone};
+use super::units::{bytes, choice, count, cron, duration, globs, integer, listen, migration, timezone};
+use super::upgrade::Upgrade;
 use super::{
     CaptureMode, CaptureSettings, CopyInto, CopySettings, DatabaseSettings, HttpSettings, ReplaySettings,
-    ScheduleSettings, SchemaMode, Settings, TableSettings, ThrottleSettings,
+    ScheduleSettings, SchemaMode, Settings, ThrottleSettings, UpgradeSettings, presets, tables, upgrade,
 };
 
 const KIB: u64 = 1 << 10;
@@ -111,24 +112,31 @@ impl DatabaseSettings {
                  config/highwater.toml is an example, `highwater demo` needs none",
             );
         }
-        let databases: Vec<DatabaseSettings> = named.into_iter().flatten().collect();
+        let mut databases: Vec<(DatabaseSettings, Upgrade)> = named.into_iter().flatten().collect();
+        upgrade::read_general(section, &mut databases);
+        let databases: Vec<DatabaseSettings> = databases.into_iter().map(|(database, _)| database).collect();
         apart(section, &databases);
         databases
     }
 
-    fn read(section: &mut Section, name: &str) -> Option<DatabaseSettings> {
+    fn read(section: &mut Section, name: &str) -> Option<(DatabaseSettings, Upgrade)> {
         let source = Endpoint::read(section, &endpoint::SOURCE);
         let target = Endpoint::read(section, &endpoint::TARGET);
-        let include = section.read("include", vec![Glob::any()], globs);
+        let preset = presets::read(section);
+        let wanted = preset.include.unwrap_or_else(|| vec![Glob::any()]);
+        let include = section.read("include", wanted, globs);
         if include.is_empty() {
             section.fault("include", "is empty, so that no table is wanted; [\"*\"] wants all of them");
         }
-        let exclude = section.read("exclude", Vec::new(), globs);
-        let tables: Vec<TableSettings> =
-            section.list("table", TableSettings::read).into_iter().flatten().collect();
-        if let Some(name) = repeated(tables.iter().map(|table| table.name.as_str())) {
-            section.fault("table", format!("says something of {name:?} twice"));
+        let exclude = section.read("exclude", preset.exclude.unwrap_or_default(), globs);
+        let tables = tables::read_all(section).into_iter().chain(preset.tables).collect();
+        let mut checkpoints = upgrade::read_checkpoints(section);
+        for checkpoint in preset.checkpoints {
+            if !checkpoints.iter().any(|own| own.name == checkpoint.name) {
+                checkpoints.push(checkpoint);
+            }
         }
+        let upgrade = section.section("upgrade", Upgrade::read);
         if !is_database_name(name) {
             section.fault_here(
                 "can't be a database's name; write a-z, 0-9 and single underscores within, \
@@ -141,17 +149,17 @@ impl DatabaseSettings {
             section.fault("target", format!("is {to}, but `source` is {from}; both must be the same"));
             return None;
         }
-        Some(DatabaseSettings { name: name.to_owned(), source, target, include, exclude, tables })
-    }
-}
-
-impl TableSettings {
-    fn read(section: &mut Section) -> Option<TableSettings> {
-        let name = section.optional("name", text);
-        if !section.has("name") {
-            section.fault("name", "is missing; write the name of a source table");
-        }
-        Some(TableSettings { name: name? })
+        let database = DatabaseSettings {
+            name: name.to_owned(),
+            source,
+            target,
+            include,
+            exclude,
+            tables,
+            checkpoints,
+            upgrade: UpgradeSettings::default(),
+        };
+        Some((database, upgrade))
     }
 }
 
@@ -160,11 +168,6 @@ fn is_database_name(name: &str) -> bool {
     let is_word =
         |word: &str| !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
     name.split('_').all(is_word)
-}
-
-fn repeated<'a>(names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let mut seen = BTreeSet::new();
-    names.into_iter().find(|name| !seen.insert(*name))
 }
 
 /// Faults every place that is named twice: a database can't be copied to itself, and the change log of

@@ -1,20 +1,25 @@
 //! What highwater is told: defaults, files, environment; and everything that is wrong with it at once.
 //!
 //! [`Settings::load`] merges the layers (`layers`) and has each part of the settings read itself
-//! (`reader`): a key exists because a `read` function in `keys` asks for it, with its default and its
-//! accepted form. `config/highwater.toml` explains them all, which a test checks.
+//! (`reader`): a key exists because a `read` function in `keys`, `tables` or `upgrade` asks for it, with its
+//! default and its accepted form. Presets (`presets`) are read by the same functions. `config/highwater.toml` explains them all, which a test checks.
 
 mod address;
 mod endpoint;
+mod expressions;
 mod faults;
 mod glob;
 mod keys;
 mod layers;
+mod presets;
 mod reader;
+mod rules;
 mod secret;
+mod tables;
 #[cfg(test)]
 mod tests;
 mod units;
+mod upgrade;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -33,6 +38,10 @@ pub use glob::Glob;
 use crate::error::{Error, Result};
 use faults::Report;
 use reader::Section;
+pub use rules::{
+    CheckpointSettings, ColumnSettings, Expectation, Given, IntoSettings, TableSettings, TransformSettings,
+    UpgradeOrder, UpgradeRunner, UpgradeSettings,
+};
 
 /// The characters of [`Settings::hash`]: enough to tell settings apart.
 const HASH_LENGTH: usize = 16;
@@ -74,15 +83,12 @@ pub struct DatabaseSettings {
     pub include: Vec<Glob>,
     /// The tables not wanted, even if included.
     pub exclude: Vec<Glob>,
-    /// The tables that something is said of.
+    /// The tables that something is said of; those of the database itself before those of its preset.
     pub tables: Vec<TableSettings>,
-}
-
-/// What is said of one source table.
-#[derive(Debug, Clone, Serialize)]
-pub struct TableSettings {
-    /// The name of the source table, with its schema where that is not the default one.
-    pub name: String,
+    /// What must hold on the target once it is upgraded.
+    pub checkpoints: Vec<CheckpointSettings>,
+    /// How the target's schema is upgraded.
+    pub upgrade: UpgradeSettings,
 }
 
 /// How changes are captured.

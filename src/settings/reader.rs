@@ -4,6 +4,7 @@
 //! accepted form: there is no other list of keys. What nobody asked for is unknown, and a fault.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use config::{Map, Value, ValueKind};
 
@@ -51,6 +52,12 @@ impl<'a> Given<'a> {
     /// Whether a whole number was given, in the way that [`Given::integer`] reads it.
     pub(super) fn is_integer(&self) -> bool {
         self.integer("").is_ok()
+    }
+
+    /// The folder that files are relative to: that of the settings file which gives the value.
+    pub(super) fn folder(&self) -> PathBuf {
+        let file = first_origin(self.value).filter(|origin| *origin != ENVIRONMENT);
+        file.and_then(|file| Path::new(file).parent()).map(Path::to_path_buf).unwrap_or_default()
     }
 
     fn is_from_environment(&self) -> bool {
@@ -169,6 +176,7 @@ impl Section<'_> {
         self.asked.push(key);
         let value = self.entries.remove(key).filter(|value| value.kind != ValueKind::Nil)?;
         self.origins.insert(key, self.place.key(key).origin(&value));
+        self.report.given(self.place.key(key).pattern);
         Some(value)
     }
 
@@ -198,6 +206,56 @@ impl Section<'_> {
         let place = self.place.key(key);
         let given = self.take(key).and_then(|value| entries(&place, value, self.report));
         Section::enter(place, given.unwrap_or_default(), self.report, read)
+    }
+
+    /// What `read` makes of the section `key`, if it is given.
+    pub(super) fn present<T>(
+        &mut self,
+        key: &'static str,
+        read: impl FnOnce(&mut Section) -> T,
+    ) -> Option<T> {
+        let place = self.place.key(key);
+        let given = self.take(key).and_then(|value| entries(&place, value, self.report))?;
+        Some(Section::enter(place, given, self.report, read))
+    }
+
+    /// What becomes of each entry `key.NAME`, by name: `read` makes it of a section, `accept` of anything
+    /// else. Those with faults are left out.
+    pub(super) fn entries<T>(
+        &mut self,
+        key: &'static str,
+        mut accept: impl FnMut(&Given) -> Result<T, String>,
+        mut read: Option<impl FnMut(&mut Section) -> Option<T>>,
+    ) -> BTreeMap<String, T> {
+        let section = self.place.key(key);
+        let given = self.take(key).and_then(|value| entries(&section, value, self.report));
+        let mut results = BTreeMap::new();
+        for (name, value) in given.unwrap_or_default() {
+            let place = section.name(&name);
+            self.report.asked(place.pattern.clone());
+            self.report.given(place.pattern.clone());
+            let origin = place.origin(&value);
+            let result = match (value.kind, &mut read) {
+                (ValueKind::Table(entries), Some(read)) => {
+                    Section::enter(place, entries, self.report, |section| read(section))
+                }
+                (kind, _) => accept(&Given { value: &Value::new(None, kind) })
+                    .map_err(|what| self.report.fault(origin, &place.path, what))
+                    .ok(),
+            };
+            results.extend(result.map(|result| (name, result)));
+        }
+        results
+    }
+
+    /// What `read` makes of `entries` as if they stood here, in a file of their own.
+    pub(super) fn beside<T>(
+        &mut self,
+        entries: Map<String, Value>,
+        read: impl FnOnce(&mut Section) -> T,
+    ) -> T {
+        let place = Place { path: String::new(), pattern: self.place.pattern.clone() };
+        Section::enter(place, entries, self.report, read)
     }
 
     /// What `read` makes of each section `key.NAME`, by name.

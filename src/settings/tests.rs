@@ -7,6 +7,8 @@ use tempfile::TempDir;
 use super::*;
 use crate::error::Kind;
 
+mod rules;
+
 const PAIR: &str = "[database.identity]\nsource = \"sqlite://a.db\"\ntarget = \"sqlite://b.db\"\n";
 
 /// Loads files of these texts, called 0.toml, 1.toml and so on, and this environment.
@@ -126,11 +128,11 @@ fn all_faults_are_told_at_once() {
             "0.toml: database.identity.sorce: unknown key; did you mean `source`?",
             "0.toml: database.identity.target: `oracle://` is not supported",
             "  database.identity.table[0].name: is missing",
-            "0.toml: database.identity.table[0].match: unknown key; known here: name",
+            "0.toml: database.identity.table[0].match: unknown key; known here: name, when, target",
             "0.toml: capture.lock_timeout: \"5 apples\" is not a duration such as \"200ms\"",
             "0.toml: copy.jobs: 0 is out of range; write something from 1 to 64",
             "0.toml: copy.into: \"adopt\" is not one of \"empty\"",
-            "0.toml: extra: unknown key; known here: database, migration, capture",
+            "0.toml: extra: unknown key; known here: database, upgrade, migration, capture",
             "environment HIGHWATER__SCHEDULE__PURGE: schedule.purge: \"* * *\" is not a cron expression",
             "environment HIGHWATER__REPLAY__BATCH_ROW: replay.batch_row: unknown key; did you mean `batch_r",
         ],
@@ -334,53 +336,54 @@ fn the_hash_is_of_the_settings_without_secrets() {
     assert_eq!(Settings::with_databases(loaded.databases).hash, loaded.hash);
 }
 
-/// The keys that `text` shows, at work or behind a `# `, as `database.*.table[].name`.
-fn keys_shown(text: &str) -> BTreeSet<String> {
-    let mut section = String::new();
-    let mut keys = BTreeSet::new();
-    for line in text.lines() {
-        let line = line.strip_prefix("# ").unwrap_or(line);
-        if let Some(header) = line.strip_prefix('[') {
-            let is_list = header.starts_with('[');
-            section = header.trim_start_matches('[').split(']').next().unwrap().replace("identity", "*");
-            section.push_str(if is_list { "[]" } else { "" });
-        } else if let Some((key, _)) = line.split_once(" = ").filter(|(key, _)| !key.contains(' ')) {
-            keys.insert(faults::join(&section, key));
-        }
-    }
-    keys
+/// The example with everything at work that it only shows, behind a `# `.
+fn at_work(example: &str) -> String {
+    let shown = |line: &str| {
+        let is_key = |key: &str| key.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+        (line.starts_with('[') && line.ends_with(']'))
+            || line.split_once(" = ").is_some_and(|(key, _)| is_key(key))
+    };
+    let line = |line: &str| match line.strip_prefix("# ") {
+        Some(rest) if shown(rest) => format!("{rest}\n"),
+        _ => format!("{line}\n"),
+    };
+    example.lines().map(line).collect()
+}
+
+fn example() -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("config/highwater.toml")).unwrap()
+}
+
+/// What reading the example brings to light with all of it at work.
+fn read_example() -> Report {
+    let folder = TempDir::new().unwrap();
+    let file = private_file(folder.path(), "example.toml", &at_work(&example()));
+    let mut report = Report::default();
+    assert!(Settings::gather(&[file], [], &mut report).is_some(), "{report:?}");
+    report
 }
 
 #[test]
-fn the_example_shows_every_key_and_its_default() {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/highwater.toml");
-    let text = std::fs::read_to_string(&file).unwrap();
-    let settings = Settings::load(&[file], []).unwrap();
+fn the_example_is_the_default() {
+    let settings = load(&example()).unwrap();
     assert_eq!(Settings::with_databases(settings.databases).hash, settings.hash);
+}
 
-    let mut report = Report::default();
-    let folder = TempDir::new().unwrap();
-    let all = private_file(
-        folder.path(),
-        "all.toml",
-        &format!("{PAIR}[[database.identity.table]]\nname = \"t\"\n"),
-    );
-    Settings::gather(&[all], [], &mut report);
-    assert_eq!(&keys_shown(&text), report.known());
+#[test]
+fn the_example_shows_every_key_and_no_other() {
+    let report = read_example();
+    assert_eq!(report.missing(), [""; 0]);
+    let error = report.accept(Some(())).unwrap_err().to_string();
+    assert!(!error.contains("unknown"), "{error}");
+    // Only what can't stand together, and secrets that aren't there.
+    let others = |line: &&str| !line.contains("stands beside") && !line.contains("to do: ");
+    assert_eq!(error.lines().skip(1).filter(others).collect::<Vec<_>>(), [""; 0]);
 }
 
 #[test]
 fn the_documentation_names_every_key() {
-    let folder = TempDir::new().unwrap();
-    let all = private_file(
-        folder.path(),
-        "all.toml",
-        &format!("{PAIR}[[database.identity.table]]\nname = \"t\"\n"),
-    );
-    let mut report = Report::default();
-    Settings::gather(&[all], [], &mut report);
     let page = include_str!("../../docs/settings.md");
-    for key in report.known() {
+    for key in read_example().known() {
         let key = key.replace("database.*", "database.NAME");
         assert!(page.contains(&format!("`{key}`")), "docs/settings.md lacks `{key}`");
     }

@@ -36,6 +36,64 @@ pub(super) fn command(given: &Given) -> Result<Vec<String>, String> {
     if words.is_empty() { Err("is empty; it needs at least the program".to_owned()) } else { Ok(words) }
 }
 
+/// The name of a source column.
+pub(super) fn column(given: &Given) -> Result<String, String> {
+    match given.text("the name of a source column, or a section such as { source = \"SQL\" }")? {
+        "" => Err("is empty".to_owned()),
+        text => Ok(text.to_owned()),
+    }
+}
+
+/// A list of names.
+pub(super) fn columns(given: &Given) -> Result<Vec<String>, String> {
+    let names = given.texts("a list of names such as [\"id\", \"tenant_id\"]")?;
+    if names.iter().any(String::is_empty) {
+        return Err("has an empty name".to_owned());
+    }
+    match names.iter().enumerate().find(|(at, name)| names[..*at].contains(name)) {
+        Some((_, name)) => Err(format!("names {name:?} twice")),
+        None => Ok(names),
+    }
+}
+
+/// A list of columns, of the source or of the target.
+pub(super) fn conditions(given: &Given) -> Result<Vec<String>, String> {
+    let conditions = columns(given)?;
+    let is_column = |text: &&String| matches!(text.split_once('.'), Some(("source" | "target", column)) if !column.is_empty());
+    match conditions.iter().find(|text| !is_column(text)) {
+        Some(wrong) => Err(format!(
+            "{wrong:?} is not a column such as \"source.NAME\" or \"target.NAME\" that must be there"
+        )),
+        None => Ok(conditions),
+    }
+}
+
+/// A list of files, each relative to the settings file that names it.
+pub(super) fn scripts(given: &Given) -> Result<Vec<PathBuf>, String> {
+    let names = given.texts("a list of files such as [\"migration.sql\"]")?;
+    if names.iter().any(String::is_empty) {
+        return Err("has an empty name".to_owned());
+    }
+    let folder = given.folder();
+    Ok(names.into_iter().map(|name| folder.join(name)).collect())
+}
+
+/// What a query gives: a text, or a whole number.
+pub(super) fn answer(given: &Given) -> Result<String, String> {
+    match given.integer("") {
+        Ok(number) => Ok(number.to_string()),
+        Err(_) => given.text("a text or a whole number").map(str::to_owned),
+    }
+}
+
+/// A text, or a list of texts.
+pub(super) fn one_or_more(given: &Given) -> Result<Vec<String>, String> {
+    match given.texts("a name or a list of names") {
+        Ok(texts) => Ok(texts),
+        Err(expected) => given.text("").map(|text| vec![text.to_owned()]).map_err(|_| expected),
+    }
+}
+
 /// A list of globs.
 pub(super) fn globs(given: &Given) -> Result<Vec<Glob>, String> {
     let texts = given.texts("a list of globs such as [\"public.*\", \"um_*\"]")?;

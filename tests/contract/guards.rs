@@ -44,6 +44,8 @@ async fn bench(engine: Engine) -> Bench {
         include: vec![Glob::any()],
         exclude: Vec::new(),
         tables: Vec::new(),
+        checkpoints: Vec::new(),
+        upgrade: highwater::settings::UpgradeSettings::default(),
     };
     let settings = Arc::new(Settings::with_databases(vec![database.clone()]));
     let sides = pair::connect(&database, &settings).await.unwrap();
@@ -80,6 +82,7 @@ impl Bench {
             table: &self.table,
             origin: self.entry.origin.as_ref().unwrap(),
             read_at: &states.read_at,
+            source: self.working.sides.source.as_ref(),
             step,
         }
     }

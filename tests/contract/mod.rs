@@ -1,12 +1,15 @@
 //! What highwater promises, on every engine: each case runs the real program on real databases.
 
 mod bad_input;
+mod checkpoints;
 mod crashes;
 mod final_sync;
 mod guards;
 mod main_job;
 mod parked;
 mod races;
+mod rules;
+mod upgrade;
 
 use std::time::Duration;
 

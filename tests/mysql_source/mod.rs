@@ -6,6 +6,7 @@ mod fence;
 mod inspect;
 mod install;
 mod positions;
+mod rules;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -175,13 +176,11 @@ pub async fn plan(source: &dyn Source, excluded: &[&str]) -> Plan {
                 .columns
                 .iter()
                 .filter(|c| c.generation != Generation::Computed)
-                .map(|c| ColumnPair {
-                    source: c.name.clone(),
-                    target: c.name.clone(),
-                    source_type: c.type_name.clone(),
-                    target_type: c.type_name.clone(),
-                })
+                .map(|c| ColumnPair::plain(&c.name, &c.type_name, &c.name, &c.type_name))
                 .collect(),
+            rule: highwater::model::Rule::default(),
+            dependants: Vec::new(),
+            looks_up: Vec::new(),
             strategy: if t.key().is_empty() { Strategy::Whole } else { Strategy::Keyed },
             form: Form::Values,
             partitioned: false,

@@ -28,17 +28,17 @@ on_both!(
 );
 
 const TABLE: &str = "CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR(20))";
-const LIMITS: Limits = Limits { rows: 1_000, bytes: 1 << 20 };
+pub const LIMITS: Limits = Limits { rows: 1_000, bytes: 1 << 20 };
 
 /// Reads one table's log as replay does.
-struct Reader<'a> {
-    case: &'a Case,
-    origin: Origin,
-    watermark: Watermark,
+pub struct Reader<'a> {
+    pub case: &'a Case,
+    pub origin: Origin,
+    pub watermark: Watermark,
 }
 
 impl Reader<'_> {
-    async fn of(case: &Case) -> Reader<'_> {
+    pub async fn of(case: &Case) -> Reader<'_> {
         let table = &case.plan.tables[0];
         let generation = case.install().await[&table.label()].clone();
         let identity = case.source.identity().await.unwrap();
@@ -46,11 +46,11 @@ impl Reader<'_> {
         Reader { case, origin: Origin { identity, generation, shape: String::new() }, watermark }
     }
 
-    fn watch(&self) -> Watch<'_> {
+    pub fn watch(&self) -> Watch<'_> {
         Watch { table: &self.case.plan.tables[0], watermark: &self.watermark, origin: &self.origin }
     }
 
-    async fn batch(&self, limits: Limits) -> Batch {
+    pub async fn batch(&self, limits: Limits) -> Batch {
         self.case.source.batch(self.watch(), limits).await.unwrap()
     }
 

@@ -105,8 +105,8 @@ async fn labels_of_a_key_are_told_from_no_label() {
         side.source("DELETE FROM t WHERE e+0 = 1").await;
         let fewer = side.keys(&plan).await;
         let mut tx = side.target.begin().await.unwrap();
-        assert_eq!(tx.prune(&plan, Feed::Read(&keys)).await.unwrap(), 0);
-        assert_eq!(tx.prune(&plan, Feed::Read(&fewer)).await.unwrap(), 1, "{kind:?}");
+        assert_eq!(tx.prune(&plan, Feed::Read(&keys), &[]).await.unwrap(), 0);
+        assert_eq!(tx.prune(&plan, Feed::Read(&fewer), &[]).await.unwrap(), 1, "{kind:?}");
         tx.commit().await.unwrap();
         assert_eq!(side.value("SELECT group_concat(v ORDER BY v) FROM t").await, "10,12");
     }
@@ -126,7 +126,7 @@ async fn pruning_deletes_just_what_the_source_lacks() {
         let plan = side.plan("t").await;
         let keys = side.keys(&plan).await;
         let mut tx = side.target.begin().await.unwrap();
-        assert_eq!(tx.prune(&plan, Feed::Read(&keys)).await.unwrap(), 1);
+        assert_eq!(tx.prune(&plan, Feed::Read(&keys), &[]).await.unwrap(), 1);
         tx.commit().await.unwrap();
         assert_eq!(side.value("SELECT group_concat(k ORDER BY n) FROM t").await, "a,B,c");
     }

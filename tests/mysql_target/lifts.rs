@@ -24,7 +24,7 @@ async fn rows_that_swap_unique_values_are_lifted_out_and_back_whole() {
         let keys = "SELECT 1 AS id UNION SELECT 2 UNION SELECT 3 UNION SELECT 4 UNION SELECT 5";
         let mut tx = side.staged(&plan, keys).await;
         assert!(refused(tx.as_mut(), &plan, None).await.unwrap().contains("Duplicate"));
-        assert!(tx.can_lift());
+        assert!(tx.can_lift(&plan));
         tx.savepoint().await.unwrap();
         assert_eq!(tx.lift(&plan, None).await.unwrap(), 4);
         assert_eq!(tx.put(&plan, None).await.unwrap(), did(1, 3, 1));

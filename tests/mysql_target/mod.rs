@@ -3,5 +3,6 @@
 mod faults;
 mod keys;
 mod lifts;
+mod rules;
 mod side;
 mod types;

@@ -80,18 +80,16 @@ impl Side {
         let key: Vec<String> = columns.iter().filter(|c| c.key).map(|c| c.name.clone()).collect();
         let pair = |column: &Column| {
             let there = there.iter().find(|c| c.name == column.name)?;
-            Some(ColumnPair {
-                source: column.name.clone(),
-                target: there.name.clone(),
-                source_type: column.kind.clone(),
-                target_type: there.kind.clone(),
-            })
+            Some(ColumnPair::plain(&column.name, &column.kind, &there.name, &there.kind))
         };
         TablePlan {
             source: TableName::bare(name),
             target: TableName::bare(name),
             columns: columns.iter().filter_map(pair).collect(),
             target_id: String::new(),
+            rule: highwater::model::Rule::default(),
+            dependants: Vec::new(),
+            looks_up: Vec::new(),
             strategy: if key.is_empty() { Strategy::Whole } else { Strategy::Keyed },
             key,
             form: Form::Values,

@@ -5,6 +5,7 @@ mod definitions;
 mod fence;
 mod guards;
 mod read;
+mod rules;
 mod subscriber;
 mod survey;
 
@@ -211,13 +212,11 @@ pub async fn plan(source: &dyn Source) -> Plan {
                 .columns
                 .iter()
                 .filter(|c| c.generation != Generation::Computed)
-                .map(|c| ColumnPair {
-                    source: c.name.clone(),
-                    target: c.name.clone(),
-                    source_type: c.type_name.clone(),
-                    target_type: c.type_name.clone(),
-                })
+                .map(|c| ColumnPair::plain(&c.name, &c.type_name, &c.name, &c.type_name))
                 .collect(),
+            rule: highwater::model::Rule::default(),
+            dependants: Vec::new(),
+            looks_up: Vec::new(),
             strategy: if t.key().is_empty() { Strategy::Whole } else { Strategy::Keyed },
             form: Form::CopyText,
             partitioned: t.kind == TableKind::Partitioned,

@@ -321,7 +321,7 @@ async fn run(connection: &mut sqlx::PgConnection, sql: &str) {
     sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(connection).await.unwrap();
 }
 
-async fn drain(mut stream: RowStream) -> (Vec<u8>, u64) {
+pub async fn drain(mut stream: RowStream) -> (Vec<u8>, u64) {
     let mut all = Vec::new();
     loop {
         match stream.next().await.unwrap() {

@@ -56,7 +56,7 @@ async fn rows_that_swap_unique_values_are_lifted_out_and_back_whole() {
     let plan = side.plan("t", Form::CopyText).await;
     let mut tx = side.staged(&plan, "SELECT generate_series(1, 5) AS id").await;
     assert!(refused(tx.as_mut(), &plan, None).await.unwrap().contains("t_u_key"));
-    assert!(tx.can_lift());
+    assert!(tx.can_lift(&plan));
     tx.savepoint().await.unwrap();
     assert_eq!(tx.lift(&plan, None).await.unwrap(), 4);
     assert_eq!(tx.put(&plan, None).await.unwrap(), did(1, 3, 1));
@@ -247,7 +247,7 @@ async fn pruning_deletes_just_what_the_source_lacks() {
     let plan = side.plan("t", Form::CopyText).await;
     let keys = side.copy(&plan, "SELECT n, k FROM t").await;
     let mut tx = side.target.begin().await.unwrap();
-    assert_eq!(tx.prune(&plan, Feed::Read(&keys)).await.unwrap(), 1);
+    assert_eq!(tx.prune(&plan, Feed::Read(&keys), &[]).await.unwrap(), 1);
     tx.commit().await.unwrap();
     assert_eq!(side.pair.target.value("SELECT count(*) FROM t WHERE k = 'd'").await, "0");
 }

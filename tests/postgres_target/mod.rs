@@ -3,5 +3,6 @@
 mod faults;
 mod keys;
 mod rights;
+mod rules;
 mod side;
 mod types;

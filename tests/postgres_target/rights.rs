@@ -118,7 +118,7 @@ async fn missing_rights_are_named_as_grants() {
     side.pair.source.execute("INSERT INTO t VALUES (1); INSERT INTO child VALUES (1)").await;
     let states = side.states(&all[1], "SELECT id FROM child").await;
     let mut tx = target.begin().await.unwrap();
-    assert!(tx.can_lift());
+    assert!(tx.can_lift(&all[1]));
     tx.stage(&all[1], Feed::Read(&states)).await.unwrap();
     tx.equalise(&all[1], None).await.unwrap();
     tx.execute("INSERT INTO {l}epochs (database_name, epoch) VALUES (?1, ?2)", &["db".into(), 3_i64.into()])
@@ -154,7 +154,7 @@ async fn without_silence_references_inside_a_batch_are_checked_at_its_end() {
     let apply = async |keys: &str| {
         let states = side.states(&plan, keys).await;
         let mut tx = target.begin().await.unwrap();
-        assert!(!tx.can_lift());
+        assert!(!tx.can_lift(&plan));
         tx.stage(&plan, Feed::Read(&states)).await.unwrap();
         let applied = tx.equalise(&plan, None).await;
         if applied.is_ok() {

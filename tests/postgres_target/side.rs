@@ -62,14 +62,8 @@ impl Side {
         let (source, target) = (source.table(&name).unwrap(), target.table(&name).unwrap());
         let columns = source.columns.iter().filter_map(|column| {
             let there = target.column(&column.name)?;
-            (column.generation != Generation::Computed && there.generation != Generation::Computed).then(
-                || ColumnPair {
-                    source: column.name.clone(),
-                    target: there.name.clone(),
-                    source_type: column.type_name.clone(),
-                    target_type: there.type_name.clone(),
-                },
-            )
+            (column.generation != Generation::Computed && there.generation != Generation::Computed)
+                .then(|| ColumnPair::plain(&column.name, &column.type_name, &there.name, &there.type_name))
         });
         TablePlan {
             source: name.clone(),
@@ -77,6 +71,9 @@ impl Side {
             key: source.key().to_vec(),
             columns: columns.collect(),
             target_id: target.id.clone(),
+            rule: highwater::model::Rule::default(),
+            dependants: Vec::new(),
+            looks_up: Vec::new(),
             strategy: if source.key().is_empty() { Strategy::Whole } else { Strategy::Keyed },
             form,
             partitioned: source.kind == TableKind::Partitioned,

@@ -283,7 +283,7 @@ async fn partitions_are_written_through_the_root_and_heirs_left_alone() {
     side.pair.source.execute("DELETE FROM ONLY parent").await;
     let mut tx = side.target.begin().await.unwrap();
     let empty = side.copy(&parent, "SELECT id FROM ONLY parent").await;
-    assert_eq!(tx.prune(&parent, highwater::engine::Feed::Read(&empty)).await.unwrap(), 1);
+    assert_eq!(tx.prune(&parent, highwater::engine::Feed::Read(&empty), &[]).await.unwrap(), 1);
     tx.commit().await.unwrap();
     compare::assert_same(&side.pair).await;
 }

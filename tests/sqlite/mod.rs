@@ -5,5 +5,6 @@ mod faults;
 mod keys;
 mod reading;
 mod rig;
+mod rules;
 mod values;
 mod writing;

@@ -85,6 +85,9 @@ pub struct Rig {
 async fn apply(tx: &mut dyn Tx, table: &TablePlan, blocks: &[Block]) -> (Applied, Vec<Key>) {
     tx.stage(table, Feed::Read(blocks)).await.unwrap();
     for lift in [false, true] {
+        if lift && !tx.can_lift(table) {
+            continue;
+        }
         tx.savepoint().await.unwrap();
         let done = if lift {
             tx.lift(table, None).await.unwrap();
@@ -184,11 +187,58 @@ impl Rig {
             include: vec![Glob::any()],
             exclude: exclude.iter().map(glob).collect(),
             tables: Vec::new(),
+            checkpoints: Vec::new(),
+            upgrade: highwater::settings::UpgradeSettings::default(),
         };
         let (of_source, of_target) = (source.schema().await.unwrap(), target.schema().await.unwrap());
-        let plan = plan::make(&database, SchemaMode::Expect, &of_source, &of_target, &HashSet::new());
+        let plan = plan::make(
+            &database,
+            &plan::Circumstances {
+                mode: SchemaMode::Expect,
+                unfinished: HashSet::new(),
+                upgraded: false,
+                as_of: String::new(),
+            },
+            &of_source,
+            &of_target,
+        );
         assert_eq!(plan.blockers, vec![]);
         Rig { files, source, target, plan, at: BTreeMap::new(), parked: Mutex::default() }
+    }
+
+    /// Tables on either side with plans made by hand, with capture on the source's.
+    pub async fn ruled(source: &str, target: &str, tables: Vec<TablePlan>) -> Rig {
+        let mut rig = Rig::unruled(true, source, target, tables).await;
+        rig.install().await;
+        rig
+    }
+
+    /// As [`Rig::ruled`], without capture.
+    pub async fn unruled(wal: bool, source: &str, target: &str, tables: Vec<TablePlan>) -> Rig {
+        let files = Pair::sqlite().await;
+        files.source.execute(source).await;
+        files.target.execute(target).await;
+        if !wal {
+            files.source.sqlite().pool().close().await;
+            write(&files, "PRAGMA journal_mode = DELETE").await;
+        }
+        let source = engine::source(&endpoint(files.source.sqlite()), &options()).await.unwrap();
+        let target = engine::target(&endpoint(files.target.sqlite()), &options()).await.unwrap();
+        let plan = Plan {
+            database: "main".into(),
+            tables,
+            excluded: Vec::new(),
+            blockers: Vec::new(),
+            warnings: Vec::new(),
+            notes: Vec::new(),
+            hash: String::new(),
+        };
+        Rig { files, source, target, plan, at: BTreeMap::new(), parked: Mutex::default() }
+    }
+
+    /// The keys that were refused.
+    pub fn refused(&self) -> Vec<Key> {
+        self.parked.lock().unwrap().clone()
     }
 
     /// Installs capture, and takes every table's watermark.
@@ -225,8 +275,15 @@ impl Rig {
         let origin = &self.at[label].0;
         let mut copied = 0;
         for bounds in self.source.chunks(&table, rows).await.unwrap() {
-            let mut stream = self.source.stream(watch(&table, origin), &bounds, Layout::Plain).await.unwrap();
+            let layout = if table.rule.loads_directly() { Layout::Plain } else { Layout::Staged };
+            let mut stream = self.source.stream(watch(&table, origin), &bounds, layout).await.unwrap();
             let mut tx = self.target.begin().await.unwrap();
+            if layout == Layout::Staged {
+                copied += tx.stage(&table, Feed::Stream(&mut stream)).await.unwrap().0;
+                tx.equalise(&table, None).await.unwrap();
+                tx.commit().await.unwrap();
+                continue;
+            }
             match tx.load(&table, Feed::Stream(&mut stream)).await {
                 // Rows in each other's way: whatever is refused is dirty and will be replayed.
                 Err(error) if error.kind() == Kind::Data => {

@@ -84,7 +84,7 @@ async fn rows_are_lifted_put_and_put_back() {
     let table = rig.table("t");
     let batch = rig.batch("t", super::rig::LIMITS).await.unwrap();
     let mut tx = rig.target.begin().await.unwrap();
-    assert!(tx.can_lift());
+    assert!(tx.can_lift(&table));
     tx.stage(&table, Feed::Read(&batch.states.blocks)).await.unwrap();
     assert_eq!(tx.staged(&table).await.unwrap(), [1, 2, 3]);
     assert_eq!(tx.staged_keys(&table, &[3, 1]).await.unwrap(), [["3"], ["1"]]);
@@ -180,7 +180,7 @@ async fn pruning_keeps_the_keys_of_the_list() {
     let keys = [("A", 1), ("c", 3)].map(|(k, n)| vec![Value::Text(k.into()), Value::Integer(n)]).to_vec();
     let blocks = [Block::Values(keys), Block::End { rows: 2, bytes: 2 }];
     let mut tx = rig.target.begin().await.unwrap();
-    assert_eq!(tx.prune(&rig.table("t"), Feed::Read(&blocks)).await.unwrap(), 2);
+    assert_eq!(tx.prune(&rig.table("t"), Feed::Read(&blocks), &[]).await.unwrap(), 2);
     tx.commit().await.unwrap();
     assert_eq!(rig.files.target.value("SELECT group_concat(k) FROM t").await, "a,C");
 }

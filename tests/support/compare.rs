@@ -24,18 +24,39 @@ pub async fn assert_same_except(pair: &Pair, except: &[&str]) {
 
 /// What differs between the two, in words; every table of `source` counts.
 pub async fn differences(source: &Db, target: &Db, except: &[&str]) -> Vec<String> {
+    let tables: Vec<String> = except.iter().map(|&table| table.to_owned()).collect();
+    differences_except(source, target, &Except { tables: &tables, columns: &[] }).await
+}
+
+/// What is not compared.
+pub struct Except<'a> {
+    /// Whole tables, whatever their schema.
+    pub tables: &'a [String],
+    /// Columns, as `table.column`.
+    pub columns: &'a [String],
+}
+
+/// As [`differences`], leaving more out.
+pub async fn differences_except(source: &Db, target: &Db, except: &Except<'_>) -> Vec<String> {
     let there = tables(target).await;
     let mut told = Vec::new();
-    for (name, table) in tables(source).await {
-        if except.contains(&name.table.as_str()) {
+    for (name, mut table) in tables(source).await {
+        if except.tables.contains(&name.table) {
             continue;
         }
+        table.columns.retain(|c| !except.columns.contains(&format!("{}.{}", name.table, c.name)));
         match there.get(&name) {
             Some(other) => told.extend(compare_table(source, target, &name, &table, other).await),
             None => told.push(format!("{name}: no such table on the target")),
         }
     }
     told
+}
+
+/// Every table with its columns, all as SQL names them.
+pub async fn tables_with_columns(db: &Db) -> Vec<(String, Vec<String>)> {
+    let columns = |table: Table| table.columns.iter().map(|column| quoted(&column.name)).collect();
+    tables(db).await.into_iter().map(|(name, table)| (name.to_string(), columns(table))).collect()
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -24,6 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Highwater {
     folder: Arc<TempDir>,
     settings: BTreeMap<String, String>,
+    text: String,
     environment: Vec<(String, String)>,
     faults: Vec<String>,
     port: u16,
@@ -42,6 +43,7 @@ impl Highwater {
         let highwater = Highwater {
             folder,
             settings: BTreeMap::new(),
+            text: String::new(),
             environment: Vec::new(),
             faults: Vec::new(),
             port,
@@ -63,6 +65,12 @@ impl Highwater {
             || value.starts_with(['[', '"', '{']);
         let value = if is_toml { value.to_owned() } else { format!("{value:?}") };
         self.settings.insert(key.to_owned(), value);
+        self
+    }
+
+    /// Adds settings as they stand in a file: sections and lists of them.
+    pub fn text(mut self, text: &str) -> Highwater {
+        self.text.push_str(text);
         self
     }
 
@@ -169,7 +177,7 @@ impl Highwater {
     fn write_settings(&self) -> PathBuf {
         let file = self.folder.path().join("highwater.toml");
         let lines: String = self.settings.iter().map(|(key, value)| format!("{key} = {value}\n")).collect();
-        fs::write(&file, lines).expect("settings");
+        fs::write(&file, lines + &self.text).expect("settings");
         file
     }
 }

@@ -32,6 +32,12 @@ impl SqliteFile {
         file
     }
 
+    /// The same file, opened anew: another one may lie there by now.
+    pub fn opened_again(&self) -> SqliteFile {
+        let pool = SqlitePoolOptions::new().max_connections(8).connect_lazy_with(options(&self.path));
+        SqliteFile { pool, ..self.clone() }
+    }
+
     /// Where the file is.
     pub fn path(&self) -> &Path {
         &self.path

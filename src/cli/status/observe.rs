@@ -11,7 +11,7 @@ use crate::cli::output::Failure;
 use crate::engine::{self, Fault, Fence, Options, Source, Target, Watch};
 use crate::error::{Error, Kind, Result};
 use crate::ledger::{Actor, Entry, Ledger};
-use crate::model::{Finding, Plan, TablePlan, TableState};
+use crate::model::{Finding, Phase, Plan, TablePlan, TableState};
 use crate::pair;
 use crate::plan;
 use crate::settings::{DatabaseSettings, Settings};
@@ -183,9 +183,17 @@ impl Observer {
     /// What both sides tell together: lags, and whether capture is sound.
     async fn look_at_both(&self, ledger: &Ledger, entry: &Entry, seen: &mut Observed) -> Result<()> {
         let (Some(source), Some(target)) = (&self.source, &self.target) else { return Ok(()) };
-        let unfinished = pair::unfinished(ledger).await?;
-        let (of_source, of_target) = tokio::try_join!(source.schema(), target.schema())?;
-        let plan = plan::make(&self.database, self.settings.copy.schema, &of_source, &of_target, &unfinished);
+        let plan = if entry.phase == Phase::Upgrading {
+            // A schema that is half upgraded is none to plan by.
+            pair::kept_plan(source.as_ref(), &self.database.name, ledger, entry).await?
+        } else {
+            let circumstances = pair::circumstances(&self.settings, Some(ledger)).await?;
+            let (of_source, of_target) = tokio::try_join!(source.schema(), target.schema())?;
+            let plan = plan::make(&self.database, &circumstances, &of_source, &of_target);
+            // It takes note of what the plan leaves behind on purpose: else that would look like a fault.
+            source.survey(&of_source, &plan).await?;
+            plan
+        };
         seen.status.take_entry(entry, Some(&plan));
         let plan = followed(plan, entry);
         measure(source.as_ref(), &plan, entry, &mut seen.status).await?;

@@ -149,6 +149,14 @@ fn facts(database: &Observed) -> Vec<String> {
     if let Some(fence) = database.fence.filter(|fence| fence.raised) {
         facts.push(format!("THE FENCE IS UP (attempt {}): production can't write", fence.stamp));
     }
+    if let Some(since) = status.phase_since.as_ref().filter(|_| status.phase == Some(Phase::Upgrading)) {
+        facts.push(format!(
+            "upgrading since {since}: nothing is written to the target, the change log is kept"
+        ));
+    }
+    if let Some(since) = &status.log_held_at {
+        facts.push(format!("the change log is held since {since}: `highwater upgrade --release` ends that"));
+    }
     if let Some(seconds) = status.oldest_transaction_seconds {
         facts.push(format!("oldest transaction on the source: {}", advice::duration(seconds)));
     }

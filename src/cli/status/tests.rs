@@ -15,6 +15,8 @@ fn database() -> DatabaseSettings {
         include: vec![Glob::any()],
         exclude: Vec::new(),
         tables: Vec::new(),
+        checkpoints: Vec::new(),
+        upgrade: crate::settings::UpgradeSettings::default(),
     }
 }
 

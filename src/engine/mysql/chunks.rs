@@ -27,7 +27,12 @@ pub(super) async fn chunks(source: &Inner, table: &TablePlan, rows: u64) -> Resu
         let Some(cut) = session.first(sql).await? else { break };
         let values = (0..table.key.len()).map(|i| bytes(&cut, i).map(Option::unwrap_or_default));
         let values: Vec<&[u8]> = values.collect::<Result<_, _>>().map_err(|e| session.failed(e))?;
-        cuts.push(key.literals(&values));
+        let cut = key.literals(&values);
+        // A rule's key may hold the same for more rows than a chunk takes.
+        if cuts.last() == Some(&cut) {
+            break;
+        }
+        cuts.push(cut);
     }
     session.close();
     Ok(Bounds::between(cuts))

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use sqlx::mysql::{MySqlConnectOptions, MySqlPoolOptions};
 use sqlx::pool::PoolConnection;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, MySql, MySqlConnection, MySqlPool};
@@ -139,6 +139,20 @@ impl Server {
     pub(super) async fn apart(&self) -> Result<MySqlConnection> {
         let how = resolve(&self.endpoint, &self.place).await?;
         open(&how, self.side).await.map_err(|e| classify(e, &self.place))
+    }
+
+    /// A connection of its own that is set as everybody's is, but for the text's character set.
+    pub(super) async fn bare(&self) -> Result<MySqlConnection> {
+        let failed = |e| classify(e, &self.place);
+        let how = resolve(&self.endpoint, &self.place).await?;
+        let mut connection = MySqlConnection::connect_with(&how).await.map_err(failed)?;
+        sqlx::raw_sql("SET NAMES utf8mb4").execute(&mut connection).await.map_err(failed)?;
+        Ok(connection)
+    }
+
+    /// The whole URL, with the password as it is now.
+    pub(super) async fn url(&self) -> Result<SecretString> {
+        self.endpoint.url().await
     }
 
     /// A password that has changed since the pool was made is asked for anew.

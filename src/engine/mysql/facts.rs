@@ -20,7 +20,7 @@ use crate::model::{Column, UniqueIndex};
 const NOT_THERE: [u16; 4] = [1044, 1049, 1142, 1146];
 
 /// A table of the captured database.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Shape {
     /// Its columns, in order.
     pub(super) columns: Vec<Column>,
@@ -78,6 +78,8 @@ pub(super) struct Facts {
     pub(super) meta: Option<Meta>,
     /// Whether the fence has its row.
     pub(super) fence: bool,
+    /// The tables as they were when the plan was made.
+    pub(super) planned: BTreeMap<String, Shape>,
 }
 
 impl Facts {

@@ -13,6 +13,7 @@ use super::grants::Grants;
 use super::install::check_meta;
 use super::names::Names;
 use super::source::Inner;
+use super::types::raw_key;
 use super::value::quote;
 use crate::engine::{Fault, Verdict};
 use crate::error::Result;
@@ -30,6 +31,7 @@ pub(super) async fn inspect(source: &Inner, plan: &Plan) -> Result<Vec<Verdict>>
     let subjects = capture::subjects(names, plan, &graph);
     facts.look_closer(&mut session, subjects.iter().flat_map(|s| &s.triggers)).await?;
     session.close();
+    facts.planned = source.planned();
     if let Some(meta) = &facts.meta {
         check_meta(&source.server.place, names, meta)?;
     }
@@ -78,8 +80,12 @@ impl Outlook<'_> {
         let Some(shape) = self.facts.tables.get(&subject.table) else {
             return Some("the table was dropped or renamed on the source".to_string());
         };
-        columns_fault(shape, plan).or_else(|| {
-            (!has_key(shape, plan)).then(|| "its key is not unique on the source any more".to_string())
+        let planned = self.facts.planned.get(&subject.table);
+        columns_fault(shape, planned, plan).or_else(|| {
+            // A rule may name a key that no index has.
+            let had_key = planned.is_none_or(|planned| has_key(planned, plan));
+            (had_key && !has_key(shape, plan))
+                .then(|| "its key is not unique on the source any more".to_string())
         })
     }
 
@@ -163,28 +169,37 @@ impl Outlook<'_> {
     }
 }
 
-fn columns_fault(shape: &Shape, table: &TablePlan) -> Option<String> {
-    let carried: HashSet<&str> = table.columns.iter().map(|c| c.source.as_str()).collect();
-    for column in &table.columns {
-        match shape.columns.iter().find(|c| c.name == column.source) {
-            None => return Some(format!("column {} was dropped or renamed on the source", column.source)),
-            Some(found) if found.type_name != column.source_type => {
-                let (before, now) = (&column.source_type, &found.type_name);
-                return Some(format!("column {} was `{before}` and is `{now}` on the source", column.source));
-            }
-            Some(_) => {}
-        }
-    }
-    let is_written = |c: &&crate::model::Column| c.generation != crate::model::Generation::Computed;
-    let added = shape.columns.iter().filter(is_written).find(|c| !carried.contains(c.name.as_str()))?;
-    Some(format!("column {} was added on the source", added.name))
+fn columns_fault(shape: &Shape, planned: Option<&Shape>, table: &TablePlan) -> Option<String> {
+    let read = |(name, type_name): (&str, &str)| {
+        let Some(found) = shape.columns.iter().find(|c| c.name == name) else {
+            return Some(format!("column {name} was dropped or renamed on the source"));
+        };
+        let now = &found.type_name;
+        (now != type_name).then(|| format!("column {name} was `{type_name}` and is `{now}` on the source"))
+    };
+    let key = raw_key(table);
+    let plain = table.columns.iter().filter(|c| c.expression.is_none()).chain(&key);
+    let plain = plain.map(|c| (c.source.as_str(), c.source_type.as_str()));
+    let mut all = plain.chain(table.rule.also.iter().map(|c| (c.name.as_str(), c.type_name.as_str())));
+    let gone = |name: &String| {
+        let is_there = shape.columns.iter().any(|c| &c.name == name);
+        (!is_there).then(|| format!("column {name} was dropped or renamed on the source"))
+    };
+    all.find_map(read).or_else(|| table.rule.reads.iter().find_map(gone)).or_else(|| {
+        let mut known: HashSet<&str> = table.columns.iter().map(|c| c.source.as_str()).collect();
+        known.extend(table.rule.also.iter().map(|c| c.name.as_str()));
+        known.extend(table.rule.reads.iter().map(String::as_str));
+        known.extend(planned.iter().flat_map(|planned| planned.columns.iter().map(|c| c.name.as_str())));
+        let is_written = |c: &&crate::model::Column| c.generation != crate::model::Generation::Computed;
+        let added = shape.columns.iter().filter(is_written).find(|c| !known.contains(c.name.as_str()))?;
+        Some(format!("column {} was added on the source", added.name))
+    })
 }
 
 /// Whether the key still tells rows apart.
 fn has_key(shape: &Shape, table: &TablePlan) -> bool {
-    let same = |columns: &[String]| {
-        columns.len() == table.key.len() && table.key.iter().all(|column| columns.contains(column))
-    };
+    let same =
+        |columns: &[String]| !columns.is_empty() && columns.iter().all(|column| table.key.contains(column));
     let not_null = |name: &String| shape.columns.iter().any(|c| &c.name == name && c.not_null);
     table.key.is_empty()
         || same(&shape.primary_key)

@@ -98,6 +98,7 @@ impl<'a> Work<'a> {
         let session = &mut locking.session;
         base(source, session).await?;
         let mut facts = Facts::read(session, &source.names, source.server.flavour).await?;
+        facts.planned = source.planned();
         let graph = facts::graph(session, &source.names, source.server.flavour).await?;
         let subjects = capture::subjects(&source.names, plan, &graph);
         facts.look_closer(session, subjects.iter().flat_map(|s| &s.triggers)).await?;

@@ -8,9 +8,10 @@ use sqlx::{AssertSqlSafe, Either};
 use tokio::sync::mpsc;
 
 use super::log::{self, Log, Opened, about_beyond, beyond, seen, settle};
+use super::select::{Reading, Selection};
 use super::session::{Session, bytes, number, text};
 use super::source::Inner;
-use super::types::{Carried, Kind};
+use super::types::{Kind, raw_key};
 use super::value::{join, key_names, quote};
 use crate::engine::blocks::{BLOCKS_WAITING, Blocks};
 use crate::engine::{Limits, Origin, Watch};
@@ -32,7 +33,7 @@ impl KeyColumns {
     /// Of the source table.
     pub(super) fn of(table: &TablePlan) -> Self {
         let column = |pair: &ColumnPair| (pair.source.clone(), Kind::of(&pair.source_type));
-        KeyColumns { columns: table.key_columns().map(column).collect() }
+        KeyColumns { columns: raw_key(table).iter().map(column).collect() }
     }
 
     /// Whether ranges of keys can be read.
@@ -43,6 +44,16 @@ impl KeyColumns {
     /// The columns of `row`, as SQL.
     pub(super) fn list(&self, row: &str) -> String {
         join(self.columns.iter().map(|(name, _)| format!("{row}.{}", quote(name))), ", ")
+    }
+
+    /// The columns of `row` as they are read for a key, as SQL.
+    pub(super) fn read(&self, row: &str) -> String {
+        join(self.columns.iter().map(|(name, kind)| kind.key_column(&format!("{row}.{}", quote(name)))), ", ")
+    }
+
+    /// That the key is `key` of the row `l` of its log.
+    pub(super) fn is_in_log(&self, l: &str, key: &Key) -> String {
+        join(key.iter().enumerate().map(|(i, value)| format!("{l}.k{} = {value}", i + 1)), " AND ")
     }
 
     /// A key's values as the server sent them, as literals.
@@ -79,7 +90,7 @@ impl KeyColumns {
     }
 
     /// That the key of `row` is `key`.
-    fn is(&self, row: &str, key: &Key) -> String {
+    pub(super) fn is(&self, row: &str, key: &Key) -> String {
         let same =
             |((name, _), value): (&(String, Kind), &String)| format!("{row}.{} = {value}", quote(name));
         join(self.columns.iter().zip(key).map(same), " AND ")
@@ -98,29 +109,6 @@ impl KeyColumns {
     }
 }
 
-/// What is selected of each row, and how it is taken from what comes. A small number always stands
-/// first: of a first column of 16 MiB nothing would be seen.
-struct Selection {
-    columns: Vec<Carried>,
-    sql: String,
-}
-
-impl Selection {
-    fn of<'a>(pairs: impl Iterator<Item = &'a ColumnPair>, row: &str) -> Self {
-        let columns: Vec<Carried> = pairs.map(Carried::of).collect();
-        let sql = columns.iter().map(|c| format!(", {}", c.expression(row))).collect();
-        Selection { columns, sql }
-    }
-
-    fn values(&self, row: &MySqlRow, first: usize, into: &mut Vec<Value>) -> Result<()> {
-        for (i, column) in self.columns.iter().enumerate() {
-            let sent = bytes(row, first + i).map_err(|e| Error::failed("a row can't be read").because(e))?;
-            into.push(column.value(sent)?);
-        }
-        Ok(())
-    }
-}
-
 /// Starts reading the rows inside `bounds`.
 pub(super) async fn stream(
     source: &Arc<Inner>,
@@ -135,17 +123,10 @@ pub(super) async fn stream(
     let lower = bounds.from.as_ref().map(|from| key.from("t", from));
     let upper = bounds.to.as_ref().map(|to| key.before("t", to));
     let conditions: Vec<String> = lower.into_iter().chain(upper).collect();
-    let condition =
-        if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
     let (sender, blocks) = mpsc::channel(BLOCKS_WAITING);
-    let mut selection = Selection::of(table.columns.iter(), "t");
-    match layout {
-        Layout::Plain => {}
-        Layout::Keys => selection = Selection::of(table.key_columns(), "t"),
-        Layout::Staged => selection = Selection::of(table.key_columns().chain(&table.columns), "t"),
-    }
-    let sql =
-        format!("SELECT 1{} FROM {} AS t{condition}", selection.sql, source.names.table(&table.source.name));
+    let reading = Reading::of(table);
+    let selection = reading.layout(layout);
+    let sql = reading.rows(&selection, &source.names.table(&table.source.name), &conditions);
     let reader = Reader {
         source: source.clone(),
         label: table.label(),
@@ -355,25 +336,21 @@ async fn delta_states(
     let place = session.place.clone();
     let failed = |e| super::fault::classify(e, &place);
     let key = KeyColumns::of(table);
-    let keys: Vec<Carried> = table
-        .key_columns()
-        .enumerate()
-        .map(|(i, pair)| Carried::of(pair).named(&format!("k{}", i + 1)))
-        .collect();
-    let rows = Selection::of(table.columns.iter(), "t");
+    let reading = Reading::of(table);
+    let selection = reading.logged();
     let names = key_names("", table.key.len());
+    let logged: Vec<String> = (1..=table.key.len()).map(|n| format!("f.k{n}")).collect();
     let last = delta.rows.last().map_or(0, |(number, _)| *number);
-    let sql = format!(
-        "SELECT f.n, {}{}{} FROM (SELECT MIN(seq) AS n, {names} FROM {} WHERE seq <= {last} AND kind <> 'N' AND {} GROUP BY {names}) AS f \
-         LEFT JOIN {} AS t ON {} ORDER BY f.n",
-        present(&key, "t"),
-        keys.iter().map(|k| format!(", {}", k.expression("f"))).collect::<String>(),
-        rows.sql,
+    let from = format!(
+        "(SELECT MIN(seq) AS n, {names} FROM {} WHERE seq <= {last} AND kind <> 'N' AND {} GROUP BY {names}) AS f \
+         LEFT JOIN {} AS t ON {}",
         log.name,
         about_beyond(from),
         source.names.table(&table.source.name),
         key.is_logged("t", "f")
     );
+    let sql = reading.states(&selection, "f.n", &present(&key, "t"), &logged, &from);
+    let sql = format!("{sql} ORDER BY 1");
     let mut all = Vec::new();
     let mut blocks = Blocks::default();
     let mut stopped_before = None;
@@ -384,12 +361,9 @@ async fn delta_states(
             break;
         }
         let is_present: i64 = parsed(&row, 1).map_err(failed)?;
-        let mut values = Vec::with_capacity(2 + keys.len() + rows.columns.len());
+        let mut values = Vec::with_capacity(2 + selection.columns.len());
         values.extend([Value::Integer(count(blocks.rows + 1)), Value::Integer(is_present)]);
-        for (i, key) in keys.iter().enumerate() {
-            values.push(key.value(bytes(&row, 2 + i).map_err(failed)?)?);
-        }
-        rows.values(&row, 2 + keys.len(), &mut values)?;
+        selection.values(&row, 2, &mut values)?;
         all.extend(blocks.push(values));
     }
     drop(stream);
@@ -416,19 +390,19 @@ pub(super) async fn states(source: &Inner, watch: Watch<'_>, keys: &[Key]) -> Re
     let failed = |e| super::fault::classify(e, &place);
     let covered = seen(watch.watermark)?;
     let key = KeyColumns::of(table);
-    let selection = Selection::of(table.columns.iter(), "t");
+    let reading = Reading::of(table);
+    let selection = reading.state();
     let mut all = Vec::new();
     let mut blocks = Blocks::default();
     for some in keys.chunks(KEYS_AT_ONCE) {
         // One statement for each key: the parts of a UNION would bend each other's types.
         let one = |(n, wanted): (usize, &Key)| {
-            format!(
-                "SELECT {n}, {}{} FROM (SELECT 1 AS one) AS one LEFT JOIN {} AS t ON {}",
-                present(&key, "t"),
-                selection.sql,
+            let from = format!(
+                "(SELECT 1 AS one) AS one LEFT JOIN {} AS t ON {}",
                 source.names.table(&table.source.name),
                 key.is("t", wanted)
-            )
+            );
+            reading.states(&selection, &n.to_string(), &present(&key, "t"), wanted, &from)
         };
         let sql = join(some.iter().enumerate().map(one), "; ");
         let mut stream = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_many(session.connection()?);

@@ -131,7 +131,8 @@ pub(super) async fn listed(
     }
 }
 
-fn record(row: &MySqlRow) -> Result<Record, sqlx::Error> {
+/// A row as texts.
+pub(super) fn record(row: &MySqlRow) -> Result<Record, sqlx::Error> {
     let column = |i| Ok(bytes(row, i)?.map(|bytes| String::from_utf8_lossy(bytes).into_owned()));
     (0..row.len()).map(column).collect()
 }

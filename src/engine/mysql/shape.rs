@@ -3,7 +3,7 @@
 use super::session::{Session, flag, maybe, text};
 use super::value::{join, literal, quote};
 use crate::error::{Error, Result};
-use crate::model::TablePlan;
+use crate::model::TableName;
 
 /// A column of a target table.
 #[derive(Debug, Clone)]
@@ -36,6 +36,14 @@ impl Column {
         };
         // NULL is said: a TIMESTAMP would be NOT NULL by default on some servers.
         format!("{kind}{characters} NULL")
+    }
+
+    /// Its full type.
+    pub(super) fn type_name(&self) -> String {
+        let characters = self.characters.as_ref();
+        let characters =
+            characters.map(|(set, collation)| format!(" CHARACTER SET {set} COLLATE {collation}"));
+        format!("{}{}", self.kind, characters.unwrap_or_default())
     }
 
     /// The same under another name, given as SQL.
@@ -71,19 +79,19 @@ pub(super) struct Shape {
 }
 
 impl Shape {
-    /// Reads the shape of the target of `table`, which can't be altered from here to the end of the
+    /// Reads the shape of the target table `table`, which can't be altered from here to the end of the
     /// transaction.
     ///
     /// # Errors
     /// [`crate::error::Kind::Table`] when the table is gone.
-    pub(super) async fn read(session: &mut Session, table: &TablePlan) -> Result<Self> {
-        let name = &table.target.name;
+    pub(super) async fn read(session: &mut Session, table: &TableName) -> Result<Self> {
+        let name = &table.name;
         session.query(format!("SELECT 1 FROM {} LIMIT 0", quote(name))).await?;
         let sql = include_str!("../../../sql/mysql/shape.sql");
         let sql = crate::engine::template::fill(sql, &[("table", &literal(name))]);
         let rows = session.query(sql).await?;
         if rows.is_empty() {
-            return Err(Error::table(format!("{}: table {} can't be seen", session.place, table.target))
+            return Err(Error::table(format!("{}: table {} can't be seen", session.place, table))
                 .remedy("let highwater's user read and write it"));
         }
         let column = |row: &crate::engine::Record| {

@@ -1,22 +1,26 @@
 //! [`Source`] on MySQL and MariaDB.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use tokio::sync::Mutex;
 
 use super::connect::{Server, Side};
+use super::facts::Shape;
 use super::names::Names;
 use super::retire::Retirement;
 use super::{
-    catalog, chunks, definitions, fence, inspect, install, log, read, remove, schema, sequences, survey,
+    catalog, chunks, definitions, fence, inspect, install, log, look, read, remove, schema, sequences, survey,
 };
 use crate::engine::{
-    Definition, Fence, Identity, Limits, Measures, Options, Source, Stamp, Survey, Verdict, Watch, Writer,
+    Definition, Fence, Identity, Limits, Measures, Options, Record, Source, Stamp, Survey, Verdict, Watch,
+    Writer,
 };
 use crate::error::Result;
 use crate::model::{
-    Batch, Bounds, Extent, Key, Layout, Plan, RowStream, Schema, Sequence, States, TablePlan, Watermark,
+    Batch, Block, Bounds, Extent, Key, Layout, Plan, RowStream, Schema, Sequence, States, Table, TablePlan,
+    Watermark,
 };
 use crate::settings::Endpoint;
 use crate::throttle::Throttle;
@@ -36,6 +40,27 @@ pub(super) struct Inner {
     pub(super) lock_timeout: std::time::Duration,
     /// Who may still fill the gaps of the logs.
     pub(super) retirement: Mutex<Retirement>,
+    /// The tables as they were when they were last asked for, which the plan is made of: what it does not
+    /// carry was left behind knowingly.
+    planned: std::sync::Mutex<BTreeMap<String, Shape>>,
+}
+
+impl Inner {
+    /// The tables as they were when the plan was made.
+    pub(super) fn planned(&self) -> BTreeMap<String, Shape> {
+        self.planned.lock().map(|planned| planned.clone()).unwrap_or_default()
+    }
+
+    fn note(&self, schema: &Schema) {
+        let shape = |table: &Table| Shape {
+            columns: table.columns.clone(),
+            primary_key: table.primary_key.clone(),
+            unique: table.unique.clone(),
+        };
+        if let Ok(mut planned) = self.planned.lock() {
+            *planned = schema.tables.iter().map(|table| (table.name.name.clone(), shape(table))).collect();
+        }
+    }
 }
 
 impl MysqlSource {
@@ -52,6 +77,7 @@ impl MysqlSource {
             throttle: options.throttle.clone(),
             lock_timeout: options.lock_timeout,
             retirement: Mutex::default(),
+            planned: std::sync::Mutex::default(),
             server,
         })))
     }
@@ -64,7 +90,9 @@ impl Source for MysqlSource {
     }
 
     async fn schema(&self) -> Result<Schema> {
-        schema::schema(&self.0.server).await
+        let schema = schema::schema(&self.0.server).await?;
+        self.0.note(&schema);
+        Ok(schema)
     }
 
     async fn survey(&self, schema: &Schema, plan: &Plan) -> Result<Survey> {
@@ -133,6 +161,22 @@ impl Source for MysqlSource {
 
     async fn definitions(&self, plan: &Plan, whole: bool) -> Result<Vec<Definition>> {
         definitions::definitions(&self.0.server, plan, whole).await
+    }
+
+    async fn sample(&self, table: &TablePlan, rows: u64) -> Result<Vec<Block>> {
+        look::sample(&self.0, table, rows).await
+    }
+
+    async fn keys_with(&self, table: &TablePlan, column: &str, values: &[String]) -> Result<Vec<Key>> {
+        look::keys_with(&self.0, table, column, values).await
+    }
+
+    async fn renewed(&self, watch: Watch<'_>, keys: &[Key]) -> Result<Vec<Key>> {
+        look::renewed(&self.0, watch, keys).await
+    }
+
+    async fn ask(&self, sql: &str, most: usize) -> Result<Vec<Record>> {
+        look::ask(&self.0.server, sql, most).await
     }
 
     async fn writers(&self, plan: &Plan) -> Result<Vec<Writer>> {

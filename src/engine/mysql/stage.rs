@@ -4,26 +4,40 @@
 //! refuse is found row by row, when it is written to the table. A row that even the stage can't take
 //! waits there as a key with the reason.
 
+use std::collections::HashSet;
+
 use sha2::{Digest, Sha256};
 
+use super::changed::Changed;
 use super::connect::Flavour;
 use super::fill::{Filler, Labels};
-use super::shape::Shape;
+use super::matched::{KeyColumn, Match, declared_key, first_column, same_row};
+use super::shape::{Column, Shape};
 use super::types::{Kind, charset, collation, place};
 use super::value::{join, quote};
-use crate::model::{ColumnPair, TablePlan};
+use crate::model::{ColumnPair, On, SourceColumn, Staged, TablePlan};
 
 /// A target table with its temporary tables.
 #[derive(Debug, Clone)]
 pub(super) struct Staging {
     /// The table, as SQL.
     table: String,
-    /// The carried columns: name as SQL and type in the stage.
-    carried: Vec<(String, String)>,
+    /// The carried columns.
+    carried: Vec<Given>,
+    /// The types of what is staged besides.
+    also: Vec<String>,
+    /// The columns that are computed here.
+    lookups: Vec<Given>,
     /// The carried columns: name as SQL, and where its value goes when it is loaded right into the table.
     loaded: Vec<(String, &'static str)>,
     /// The key's columns.
     key: Vec<KeyColumn>,
+    /// By what rows are found.
+    matches: Vec<Match>,
+    /// What computed columns are computed from.
+    expressions: Vec<String>,
+    /// The stage as `changed`.
+    changed: Changed,
     /// All columns that can be written: name as SQL and type in the temporary table.
     whole: Vec<(String, String)>,
     /// Columns of the target alone that an UPDATE would touch by itself.
@@ -32,60 +46,19 @@ pub(super) struct Staging {
     stage: String,
     /// Rows lifted out.
     lifted: String,
+    /// The values of columns that are computed here.
+    resolved: String,
 }
 
-/// A key's column.
+/// A column that gets a value.
 #[derive(Debug, Clone)]
-pub(super) struct KeyColumn {
-    /// Its name on the target, as SQL.
+struct Given {
+    /// Its name, as SQL.
     name: String,
-    /// Its type in the stage.
-    staged: String,
-    /// What kind of values it has on the source.
-    kind: Kind,
-    /// Whether both sides have the same type.
-    same: bool,
-}
-
-impl KeyColumn {
-    fn of(pair: &ColumnPair, flavour: Flavour) -> Self {
-        KeyColumn {
-            name: quote(&pair.target),
-            staged: key_type(pair, flavour),
-            kind: Kind::of(&pair.source_type),
-            same: pair.source_type == pair.target_type,
-        }
-    }
-
-    /// Its type in the stage.
-    pub(super) fn staged(&self) -> &str {
-        &self.staged
-    }
-
-    /// The columns of a table's key.
-    pub(super) fn all(table: &TablePlan, flavour: Flavour) -> Vec<Self> {
-        table.key_columns().map(|pair| KeyColumn::of(pair, flavour)).collect()
-    }
-}
-
-/// `k1 TYPE NULL, k2 TYPE NULL` for the columns of a key.
-pub(super) fn declared_key(key: &[KeyColumn]) -> String {
-    join(key.iter().enumerate().map(|(i, k)| format!("k{} {} NULL", i + 1, k.staged)), ", ")
-}
-
-/// That the key of table `t` is that of the temporary table `s`: by the collation of the columns. Labels
-/// of an ENUM compare as texts, where number 0 would be the label '', if there is one.
-pub(super) fn same_key(key: &[KeyColumn]) -> String {
-    let same = |(i, k): (usize, &KeyColumn)| {
-        let (name, n) = (&k.name, i + 1);
-        let number = if k.same && matches!(k.kind, Kind::Enum(_)) {
-            format!(" AND t.{name}+0 = s.k{n}+0")
-        } else {
-            String::new()
-        };
-        format!("t.{name} = s.k{n}{number}")
-    };
-    join(key.iter().enumerate().map(same), " AND ")
+    /// Its type in the temporary table.
+    kind: String,
+    /// Whether it is written when its row is updated, too.
+    always: bool,
 }
 
 /// A name for a temporary table of this kind, which no other table of the target has.
@@ -94,28 +67,58 @@ pub(super) fn temporary(kind: &str, table: &str) -> String {
 }
 
 impl Staging {
-    /// For the rows of `table`, which the target has in that shape.
-    pub(super) fn new(table: &TablePlan, shape: &Shape, flavour: Flavour) -> Self {
-        let carried: Vec<(String, String)> =
-            table.columns.iter().map(|c| (quote(&c.target), carried_type(c, flavour))).collect();
-        let alone = |name: &String| !carried.iter().any(|(carried, _)| carried == name);
-        let touched = shape.columns.iter().filter(|c| c.touched).map(|c| c.name.clone()).filter(alone);
+    /// For the rows of `table`, which the target has in that shape, in temporary tables called `name`.
+    /// `unknown` are collations of the source that the server does not know.
+    pub(super) fn new(
+        name: &str,
+        table: &TablePlan,
+        shape: &Shape,
+        flavour: Flavour,
+        unknown: &HashSet<String>,
+    ) -> Self {
+        let matched: Vec<usize> = table
+            .matched()
+            .filter_map(|(_, staged)| if let Staged::Carried(c) = staged { Some(c) } else { None })
+            .collect();
+        let carried = table.columns.iter().enumerate().map(|(i, c)| Given {
+            name: quote(&c.target),
+            // What finds a row is of the column's own type: a value that is none is known while staging.
+            kind: if matched.contains(&i) { c.target_type.clone() } else { staged_type(table, c, flavour) },
+            always: c.on == On::Always,
+        });
+        let lookups = table.rule.lookups.iter().map(|l| Given {
+            name: quote(&l.target),
+            kind: shape.column(&l.target).map_or_else(|| l.target_type.clone(), Column::declared),
+            always: l.on == On::Always,
+        });
+        let (carried, lookups): (Vec<Given>, Vec<Given>) = (carried.collect(), lookups.collect());
+        let is_written =
+            |name: &String| carried.iter().chain(&lookups).any(|given| given.always && given.name == *name);
+        let touched = shape.columns.iter().filter(|c| c.touched).map(|c| c.name.clone());
+        let key = KeyColumn::all(table, flavour);
+        let stage = temporary(name, &table.target.name);
         Staging {
             table: shape.table.clone(),
-            key: KeyColumn::all(table, flavour),
+            matches: Match::all(table, |c| format!("s.c{}", c + 1)),
             whole: shape.written().map(|c| (c.name.clone(), c.declared())).collect(),
-            touched: touched.collect(),
+            touched: touched.filter(|name| !is_written(name)).collect(),
             loaded: table.columns.iter().map(|c| (quote(&c.target), place(&c.target_type))).collect(),
-            stage: temporary("stage", &table.target.name),
-            lifted: temporary("lifted", &table.target.name),
+            also: table.rule.also.iter().map(|c| compared_type(table, c, flavour, unknown)).collect(),
+            expressions: table.rule.lookups.iter().map(|l| l.expression.clone()).collect(),
+            changed: Changed::of(table, &key, flavour, &stage),
+            lifted: temporary(&format!("{name}_lifted"), &table.target.name),
+            resolved: temporary(&format!("{name}_resolved"), &table.target.name),
+            stage,
+            key,
             carried,
+            lookups,
         }
     }
 
     /// Makes the temporary tables, empty. They are transactional themselves, but not their making.
     pub(super) fn make(&self) -> String {
-        let carried =
-            self.carried.iter().enumerate().map(|(i, (_, kind))| format!(", c{} {kind} NULL", i + 1));
+        let carried = self.carried.iter().enumerate().map(|(i, c)| format!(", c{} {} NULL", i + 1, c.kind));
+        let also = self.also.iter().enumerate().map(|(i, kind)| format!(", a{} {kind} NULL", i + 1));
         let whole = self.whole.iter().enumerate().map(|(i, (_, kind))| format!(", l{} {kind}", i + 1));
         format!(
             "{}; CREATE TEMPORARY TABLE {} (hw_n BIGINT NOT NULL PRIMARY KEY, hw_present BOOLEAN NOT NULL, \
@@ -124,24 +127,102 @@ impl Staging {
             self.forget_all(),
             self.stage,
             declared_key(&self.key),
-            carried.collect::<String>(),
+            carried.chain(also).collect::<String>(),
             self.lifted,
             whole.collect::<String>(),
+        ) + &self.make_resolved()
+    }
+
+    fn make_resolved(&self) -> String {
+        if self.lookups.is_empty() {
+            return String::new();
+        }
+        let columns = self.lookups.iter().enumerate().map(|(i, l)| format!(", x{} {}", i + 1, l.kind));
+        format!(
+            "; CREATE TEMPORARY TABLE {} (hw_n BIGINT NOT NULL PRIMARY KEY{}) ENGINE=InnoDB",
+            self.resolved,
+            columns.collect::<String>()
+        )
+    }
+
+    /// What an operator's SQL sees of the stage.
+    pub(super) fn changed(&self) -> &Changed {
+        &self.changed
+    }
+
+    /// Whether columns are computed here.
+    pub(super) fn has_lookups(&self) -> bool {
+        !self.lookups.is_empty()
+    }
+
+    /// Computes columns of the keys that are present.
+    pub(super) fn resolve(&self, pick: Pick<'_>) -> String {
+        format!(
+            "DELETE FROM {0}; INSERT INTO {0} (hw_n, {1}) {2} SELECT changed.hw_n, {3} FROM changed",
+            self.resolved,
+            join((1..=self.lookups.len()).map(|n| format!("x{n}")), ", "),
+            self.changed.with(pick, true),
+            join(self.expressions.iter().map(|e| format!("({e}\n)")), ", "),
+        )
+    }
+
+    /// The computed columns as `r` beside the staged rows `s`, if there are any.
+    fn beside_resolved(&self) -> String {
+        if self.lookups.is_empty() {
+            return String::new();
+        }
+        format!(" STRAIGHT_JOIN {} AS r ON r.hw_n = s.hw_n", self.resolved)
+    }
+
+    /// The columns that get a value, each with it.
+    fn given(&self) -> impl Iterator<Item = (&Given, String)> {
+        let carried = self.carried.iter().enumerate().map(|(i, c)| (c, format!("s.c{}", i + 1)));
+        carried.chain(self.lookups.iter().enumerate().map(|(i, l)| (l, format!("r.x{}", i + 1))))
+    }
+
+    /// Takes rows out of the stage.
+    pub(super) fn unstage(&self, pick: Pick<'_>) -> String {
+        format!("DELETE s FROM {} AS s WHERE TRUE{}", self.stage, pick.condition())
+    }
+
+    /// What stands in columns of the rows of all keys.
+    pub(super) fn standing(&self, columns: &[String]) -> String {
+        format!("SELECT s.hw_n, {} FROM {}", join(columns.iter().cloned(), ", "), self.beside_table())
+    }
+
+    /// Stages the rows that a query finds as keys that are absent: what their columns tell of the key.
+    pub(super) fn stage_absent(&self, table: &TablePlan, from: &str) -> String {
+        let (mut columns, mut values) = (Vec::new(), Vec::new());
+        for (pair, staged) in table.matched().filter(|(pair, _)| !pair.is_constant()) {
+            columns.push(match staged {
+                Staged::Key(k) => format!("k{}", k + 1),
+                Staged::Carried(c) => format!("c{}", c + 1),
+                Staged::Also(a) => format!("a{}", a + 1),
+            });
+            values.push(format!("t.{}", quote(&pair.target)));
+        }
+        format!(
+            "INSERT INTO {} (hw_n, hw_present, {}) SELECT ROW_NUMBER() OVER (), 0, {} FROM {from}",
+            self.stage,
+            join(columns, ", "),
+            join(values, ", ")
         )
     }
 
     /// Removes the temporary tables.
     pub(super) fn forget_all(&self) -> String {
-        format!("DROP TEMPORARY TABLE IF EXISTS {}, {}", self.stage, self.lifted)
+        format!("DROP TEMPORARY TABLE IF EXISTS {}, {}, {}", self.stage, self.lifted, self.resolved)
     }
 
     /// What fills the stage.
     pub(super) fn filler(&self) -> Filler {
         let key = (1..=self.key.len()).map(|n| format!("k{n}"));
         let carried = (1..=self.carried.len()).map(|n| format!("c{n}"));
-        let columns: Vec<String> =
-            ["hw_n", "hw_present"].map(String::from).into_iter().chain(key).chain(carried).collect();
-        let kinds = self.key.iter().map(|k| &k.staged).chain(self.carried.iter().map(|(_, kind)| kind));
+        let also = (1..=self.also.len()).map(|n| format!("a{n}"));
+        let first = ["hw_n", "hw_present"].map(String::from).into_iter();
+        let columns: Vec<String> = first.chain(key).chain(carried).chain(also).collect();
+        let kinds = self.key.iter().map(|k| &k.staged);
+        let kinds = kinds.chain(self.carried.iter().map(|c| &c.kind)).chain(&self.also);
         let enums = kinds.enumerate().filter_map(|(i, kind)| Labels::of(i + 2, kind));
         Filler::new(&self.stage, columns).with_enums(enums.collect()).with_refusals(2 + self.key.len())
     }
@@ -154,6 +235,11 @@ impl Staging {
     /// All numbers in the stage.
     pub(super) fn numbers(&self) -> String {
         format!("SELECT hw_n FROM {} ORDER BY hw_n", self.stage)
+    }
+
+    /// The numbers of the rows that are present.
+    pub(super) fn present(&self) -> String {
+        format!("SELECT hw_n FROM {} WHERE hw_present ORDER BY hw_n", self.stage)
     }
 
     /// Numbers and keys of the stage.
@@ -194,17 +280,27 @@ impl Staging {
     /// Stage and table side by side: the few staged rows are read first, whatever the server guesses of
     /// a table that it has no statistics of.
     fn beside_table(&self) -> String {
-        format!("{} AS s STRAIGHT_JOIN {} AS t ON {}", self.stage, self.table, same_key(&self.key))
+        self.beside_table_and("")
+    }
+
+    fn beside_table_and(&self, resolved: &str) -> String {
+        format!(
+            "{} AS s{resolved} STRAIGHT_JOIN {} AS t ON {}",
+            self.stage,
+            self.table,
+            same_row(&self.matches)
+        )
     }
 
     /// Updates the rows of keys that are present, in place.
     pub(super) fn update_present(&self, pick: Pick<'_>) -> String {
-        let carried = self.carried.iter().enumerate().map(|(i, (c, _))| format!("t.{c} = s.c{}", i + 1));
+        let given =
+            self.given().filter(|(c, _)| c.always).map(|(c, value)| format!("t.{} = {value}", c.name));
         let touched = self.touched.iter().map(|c| format!("t.{c} = t.{c}"));
         format!(
             "UPDATE {} SET {} WHERE s.hw_present{}",
-            self.beside_table(),
-            join(carried.chain(touched), ", "),
+            self.beside_table_and(&self.beside_resolved()),
+            join(given.chain(touched), ", "),
             pick.condition()
         )
     }
@@ -212,16 +308,17 @@ impl Staging {
     /// Inserts the rows of keys that are present and not in the table. (IS NULL would be true for a date
     /// of zeros, too.)
     pub(super) fn insert_present(&self, pick: Pick<'_>) -> String {
-        let key = self.key.first().map_or("NULL", |k| k.name.as_str());
         format!(
-            "INSERT INTO {} ({}) SELECT {} FROM {} AS s LEFT JOIN {} AS t ON {} \
-             WHERE s.hw_present AND t.{key} <=> NULL{}",
+            "INSERT INTO {} ({}) SELECT {} FROM {} AS s{} LEFT JOIN {} AS t ON {} \
+             WHERE s.hw_present AND {} <=> NULL{}",
             self.table,
-            join(self.carried.iter().map(|(c, _)| c.clone()), ", "),
-            join((1..=self.carried.len()).map(|n| format!("s.c{n}")), ", "),
+            join(self.given().map(|(c, _)| c.name.clone()), ", "),
+            join(self.given().map(|(_, value)| value), ", "),
             self.stage,
+            self.beside_resolved(),
             self.table,
-            same_key(&self.key),
+            same_row(&self.matches),
+            first_column(&self.matches),
             pick.condition()
         )
     }
@@ -239,20 +336,17 @@ impl Staging {
 
     /// Puts kept rows of keys that are present back, with their carried columns as staged.
     pub(super) fn put_changed(&self, pick: Pick<'_>) -> String {
-        let column = |(i, (whole, _)): (usize, &(String, String))| match self
-            .carried
-            .iter()
-            .position(|(c, _)| c == whole)
-        {
-            Some(staged) => format!("s.c{}", staged + 1),
-            None => format!("l.l{}", i + 1),
+        let column = |(i, (whole, _)): (usize, &(String, String))| {
+            let given = self.given().find(|(c, _)| c.always && c.name == *whole);
+            given.map_or_else(|| format!("l.l{}", i + 1), |(_, value)| value)
         };
         format!(
-            "INSERT INTO {} ({}) SELECT {} FROM {} AS s JOIN {} AS l USING (hw_n) WHERE s.hw_present{}",
+            "INSERT INTO {} ({}) SELECT {} FROM {} AS s{} JOIN {} AS l ON l.hw_n = s.hw_n WHERE s.hw_present{}",
             self.table,
             self.whole_names(),
             join(self.whole.iter().enumerate().map(column), ", "),
             self.stage,
+            self.beside_resolved(),
             self.lifted,
             pick.condition()
         )
@@ -267,6 +361,19 @@ impl Staging {
             join((1..=self.whole.len()).map(|n| format!("s.l{n}")), ", "),
             self.lifted,
             pick.condition()
+        )
+    }
+
+    /// Puts kept rows of keys that are absent back as they were, and forgets them.
+    pub(super) fn put_kept(&self, pick: Pick<'_>) -> String {
+        let names = self.whole_names();
+        let values = join((1..=self.whole.len()).map(|n| format!("l.l{n}")), ", ");
+        let beside = format!("{} AS s JOIN {} AS l USING (hw_n)", self.stage, self.lifted);
+        let condition = format!("NOT s.hw_present{}", pick.condition());
+        format!(
+            "INSERT INTO {} ({names}) SELECT {values} FROM {beside} WHERE {condition}; \
+             DELETE l FROM {beside} WHERE {condition}",
+            self.table
         )
     }
 
@@ -295,7 +402,8 @@ impl Staging {
 pub(super) struct Pick<'a>(pub(super) Option<&'a [i64]>);
 
 impl Pick<'_> {
-    fn condition(self) -> String {
+    /// The condition on `s`, behind an AND.
+    pub(super) fn condition(self) -> String {
         match self.0 {
             None => String::new(),
             Some([]) => " AND FALSE".to_string(),
@@ -316,7 +424,14 @@ fn is_run(numbers: &[i64]) -> bool {
 
 /// The type of a carried column in the stage: it takes every value of the source's type as it travels
 /// (see [`super::types::Carried`]), and gives it on exactly.
-fn carried_type(pair: &ColumnPair, flavour: Flavour) -> String {
+pub(super) fn carried_type(pair: &ColumnPair, flavour: Flavour) -> String {
+    if pair.expression.is_some() {
+        // As it travels: the column's type has its say when it is written there.
+        return match Kind::of(&pair.target_type) {
+            Kind::Bytes | Kind::Bit | Kind::Opaque => "longblob".to_string(),
+            _ => "longtext CHARACTER SET utf8mb4".to_string(),
+        };
+    }
     let (from, to) = (Kind::of(&pair.source_type), Kind::of(&pair.target_type));
     let text = || "longtext CHARACTER SET utf8mb4".to_string();
     match (&from, &to) {
@@ -341,6 +456,41 @@ fn carried_type(pair: &ColumnPair, flavour: Flavour) -> String {
     }
 }
 
+/// The type of what is staged besides.
+pub(super) fn also_type(column: &SourceColumn, flavour: Flavour) -> String {
+    carried_type(&besides(column), flavour)
+}
+
+fn besides(column: &SourceColumn) -> ColumnPair {
+    ColumnPair::plain(&column.name, &column.type_name, &column.name, &column.type_name)
+}
+
+/// The same, but it compares as the source's column does, as far as the server knows how.
+fn compared_type(
+    table: &TablePlan,
+    column: &SourceColumn,
+    flavour: Flavour,
+    unknown: &HashSet<String>,
+) -> String {
+    match collation(&column.type_name) {
+        Some(collation) if unknown.contains(collation) => also_type(column, flavour),
+        _ => staged_type(table, &besides(column), flavour),
+    }
+}
+
+/// The same as [`carried_type`], but where the rows are shown as `changed` it compares as the column does.
+fn staged_type(table: &TablePlan, pair: &ColumnPair, flavour: Flavour) -> String {
+    let kind = carried_type(pair, flavour);
+    match (kind.strip_prefix("longtext CHARACTER SET "), collation(&pair.target_type)) {
+        (Some(set), Some(collation))
+            if table.rule.is_computed_on_target() && charset(&pair.target_type) == Some(set) =>
+        {
+            format!("{kind} COLLATE {collation}")
+        }
+        _ => kind,
+    }
+}
+
 /// The type of an ENUM whose labels differ in more than their letters' cases or accents for sure: they
 /// do already on the source, by a collation that this server may not know.
 fn labels(source_type: &str) -> String {
@@ -353,7 +503,7 @@ fn labels(source_type: &str) -> String {
 
 /// The type of a key's column in the stage: it must also compare with the table's column by that one's
 /// collation, and find rows by its index.
-fn key_type(pair: &ColumnPair, flavour: Flavour) -> String {
+pub(super) fn key_type(pair: &ColumnPair, flavour: Flavour) -> String {
     let (from, to) = (Kind::of(&pair.source_type), Kind::of(&pair.target_type));
     match (&from, &to) {
         (Kind::Chars(set), Kind::Chars(other)) if set == other => {
@@ -386,12 +536,7 @@ mod tests {
     #[test]
     fn the_stage_takes_what_the_source_has() {
         let staged = |source: &str, target: &str| {
-            let pair = ColumnPair {
-                source: "a".into(),
-                target: "a".into(),
-                source_type: source.into(),
-                target_type: target.into(),
-            };
+            let pair = ColumnPair::plain("a", source, "a", target);
             carried_type(&pair, Flavour::Mariadb)
         };
         let latin = "varchar(9) CHARACTER SET latin1 COLLATE latin1_bin";

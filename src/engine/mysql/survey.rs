@@ -427,9 +427,9 @@ impl Look {
         self.block_table(&table.source, what, remedy);
     }
 
-    /// Whether the columns take the values as they are.
+    /// Whether the columns take the values as they are. What an expression makes of one is the rule's to say.
     fn columns(&mut self, table: &TablePlan) {
-        for pair in &table.columns {
+        for pair in table.columns.iter().filter(|pair| pair.expression.is_none()) {
             let (from, to) = (&pair.source_type, &pair.target_type);
             let place = format!("{}.{}", table.target, pair.target);
             match fit(from, to) {
@@ -444,7 +444,7 @@ impl Look {
                 }
             }
         }
-        for pair in table.key_columns() {
+        for (pair, _) in table.matched().filter(|(pair, _)| pair.expression.is_none()) {
             if !same_collation(&pair.source_type, &pair.target_type) {
                 let name = |type_name| collation(type_name).unwrap_or("none").to_string();
                 let what = format!(
@@ -506,7 +506,7 @@ async fn manners(session: &mut Session, flavour: Flavour) -> Result<Manners> {
 }
 
 /// The collations that the server knows, as columns name them.
-async fn collations(session: &mut Session, server: &Server) -> Result<HashSet<String>> {
+pub(super) async fn collations(session: &mut Session, server: &Server) -> Result<HashSet<String>> {
     let sql = if server.flavour == Flavour::Mariadb && server.version_numbers() >= (10, 10, 1) {
         "SELECT FULL_COLLATION_NAME FROM information_schema.COLLATION_CHARACTER_SET_APPLICABILITY"
     } else {

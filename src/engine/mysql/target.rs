@@ -1,19 +1,26 @@
 //! [`Target`] on MySQL and MariaDB.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, Column, Row};
+use tokio::sync::OnceCell;
 
 use super::connect::{Server, Side};
 use super::fault::{classify, exists_already};
 use super::names::Names;
-use super::session::{flag, number};
+use super::session::{Session, flag, number};
+use super::shape::Shape;
+use super::stage::{Pick, Staging};
 use super::statement::{ledger_table, made_table};
 use super::tx::MysqlTx;
+use super::types::collation;
 use super::value::{join, literal, quote};
-use super::{catalog, lease, remove, schema, survey};
-use crate::engine::{CaptureHere, Definition, Identity, Lease, Options, Survey, Target, Tx};
+use super::{catalog, further, lease, look, remove, schema, script, survey};
+use crate::engine::{
+    CaptureHere, Client, Definition, Identity, Lease, Options, Record, Script, Survey, Target, Tx,
+};
 use crate::error::{At, Result};
 use crate::ledger;
 use crate::model::{Plan, Schema, TablePlan};
@@ -28,6 +35,29 @@ pub(super) struct Shared {
     /// The names of capture's objects, should there be any.
     names: Names,
     migration: String,
+    /// The collations that the server knows.
+    collations: OnceCell<HashSet<String>>,
+}
+
+impl Shared {
+    /// A table's stage.
+    pub(super) async fn staging(
+        &self,
+        session: &mut Session,
+        name: &str,
+        table: &TablePlan,
+        shape: &Shape,
+    ) -> Result<Staging> {
+        let also = table.rule.also.iter().filter(|_| table.rule.is_computed_on_target());
+        let mut unknown = HashSet::new();
+        for collation in also.filter_map(|c| collation(&c.type_name)) {
+            let known = self.collations.get_or_try_init(|| survey::collations(session, &self.server)).await?;
+            if !known.contains(collation) {
+                unknown.insert(collation.to_string());
+            }
+        }
+        Ok(Staging::new(name, table, shape, self.server.flavour, &unknown))
+    }
 }
 
 /// A database of MySQL or MariaDB as target.
@@ -45,6 +75,7 @@ impl MysqlTarget {
             prefix: format!("{}_", options.object_name("highwater_ledger")),
             names: Names { capture: options.object_name("highwater_capture"), database },
             migration: options.migration.clone(),
+            collations: OnceCell::new(),
             server,
         })))
     }
@@ -142,6 +173,49 @@ impl Target for MysqlTarget {
 
     async fn count(&self, table: &TablePlan) -> Result<u64> {
         catalog::count(&self.0.server, &table.target.name).await
+    }
+
+    async fn ask(&self, sql: &str, most: usize) -> Result<Vec<Record>> {
+        look::ask(&self.0.server, sql, most).await
+    }
+
+    async fn yields(&self, table: &TablePlan, select: &str) -> Result<Vec<String>> {
+        let mut session = self.0.server.session().await?;
+        let shape = Shape::read(&mut session, &table.target).await?;
+        let staging = self.0.staging(&mut session, "stage", table, &shape).await?;
+        session.execute(staging.make()).await.at("making the stage")?;
+        let (select, mentions) = further::statement(select, self.0.server.flavour);
+        let changed = staging.changed();
+        if mentions > 1 {
+            session.execute(changed.make_copies(mentions)).await.at("making the stage")?;
+        }
+        // A row there must be, to have its columns named.
+        let sql = format!(
+            "{} SELECT hw_yielded.* FROM (SELECT 1 AS hw_one) AS hw_one LEFT JOIN ({select}\n) AS hw_yielded \
+             ON TRUE LIMIT 1",
+            changed.with_copies(Pick(None), mentions)
+        );
+        let row = session.first(sql).await.map_err(look::of_rule)?;
+        session.execute(staging.forget_all()).await?;
+        if mentions > 1 {
+            session.execute(changed.forget_copies(mentions)).await?;
+        }
+        session.close();
+        let columns = row.iter().flat_map(|row| row.columns().iter().map(|c| c.name().to_string()));
+        Ok(columns.collect())
+    }
+
+    async fn script(&self) -> Result<Box<dyn Script>> {
+        Ok(Box::new(script::open(self.0.clone()).await?))
+    }
+
+    async fn client(&self, _whole: bool) -> Result<Client> {
+        script::client(&self.0).await
+    }
+
+    async fn home(&self) -> Result<String> {
+        // No table has an id here that a restore would change.
+        Ok(String::new())
     }
 
     async fn define(&self, definition: &Definition) -> Result<Option<String>> {

@@ -16,17 +16,17 @@ use super::stage::{Pick, Staging};
 use super::statement::ledger_sql;
 use super::target::Shared;
 use super::types::Kind as Values;
-use crate::engine::{Arg, Feed, Record, Tx};
+use crate::engine::{Arg, Feed, KeyDifferences, Record, Tx};
 use crate::error::{At, Error, Kind, Result};
-use crate::model::{Applied, Block, Key, Sequence, TableName, TablePlan, Value};
+use crate::model::{Applied, Block, Key, OnDelete, Sequence, TableName, TablePlan, Value};
 
 /// A transaction that writes. Dropped without commit its connection is closed, and the server rolls back.
 pub(super) struct MysqlTx {
-    shared: Arc<Shared>,
-    session: Session,
+    pub(super) shared: Arc<Shared>,
+    pub(super) session: Session,
     shapes: HashMap<String, Arc<Shape>>,
     /// Temporary tables to be dropped in the end.
-    used: Vec<String>,
+    pub(super) used: Vec<String>,
     /// Tables of which a staged row waits as a key with a reason.
     refused: Vec<String>,
     /// How many savepoints are set: the server forgets one when another of its name is set.
@@ -60,7 +60,7 @@ impl MysqlTx {
     }
 
     /// Notes an error that ends the transaction.
-    fn noted<T>(&mut self, done: Result<T>) -> Result<T> {
+    pub(super) fn noted<T>(&mut self, done: Result<T>) -> Result<T> {
         if let Err(error) = &done
             && error.kind() != Kind::Data
         {
@@ -77,33 +77,36 @@ impl MysqlTx {
         Ok(())
     }
 
-    async fn run(&mut self, what: &str, sql: String) -> Result<u64> {
+    pub(super) async fn run(&mut self, what: &str, sql: String) -> Result<u64> {
         self.check()?;
         let done = self.session.execute(sql).await.at(what);
         self.noted(done)
     }
 
-    async fn fetch(&mut self, what: &str, sql: String) -> Result<Vec<Record>> {
+    pub(super) async fn fetch(&mut self, what: &str, sql: String) -> Result<Vec<Record>> {
         self.check()?;
         let done = self.session.query(sql).await.at(what);
         self.noted(done)
     }
 
-    /// The table as it is now; it can't be altered from here on.
-    async fn shape(&mut self, table: &TablePlan) -> Result<Arc<Shape>> {
-        if let Some(shape) = self.shapes.get(&table.target.name) {
+    /// A target table as it is now; it can't be altered from here on.
+    pub(super) async fn shape(&mut self, table: &TableName) -> Result<Arc<Shape>> {
+        if let Some(shape) = self.shapes.get(&table.name) {
             return Ok(shape.clone());
         }
         self.check()?;
         let read = Shape::read(&mut self.session, table).await;
         let shape = Arc::new(self.noted(read)?);
-        self.shapes.insert(table.target.name.clone(), shape.clone());
+        self.shapes.insert(table.name.clone(), shape.clone());
         Ok(shape)
     }
 
     async fn staging(&mut self, table: &TablePlan) -> Result<Staging> {
-        let shape = self.shape(table).await?;
-        Ok(Staging::new(table, &shape, self.shared.server.flavour))
+        let shape = self.shape(&table.target).await?;
+        self.check()?;
+        let shared = self.shared.clone();
+        let staging = shared.staging(&mut self.session, "stage", table, &shape).await;
+        self.noted(staging)
     }
 
     /// Fails if the stage could not take one of the rows.
@@ -151,13 +154,37 @@ impl MysqlTx {
 
     /// The keys of staged rows, as they are known everywhere, by their numbers.
     async fn keys(&mut self, staging: &Staging, numbers: &[i64]) -> Result<HashMap<i64, Key>> {
+        let kinds: Vec<Values> = staging.key_kinds().cloned().collect();
+        let rows = self.literals(staging.keys(numbers), &kinds, 1).await?;
+        let key = |(number, row): (i64, Vec<Option<String>>)| {
+            (number, row.into_iter().map(|value| value.unwrap_or_else(|| "NULL".to_string())).collect())
+        };
+        Ok(rows.into_iter().map(key).collect())
+    }
+
+    /// What a query gives, in the notation of keys, each with the number that stands first (`first`: 1) if
+    /// there is one.
+    pub(super) async fn literals(
+        &mut self,
+        sql: String,
+        kinds: &[Values],
+        first: usize,
+    ) -> Result<Vec<(i64, Vec<Option<String>>)>> {
         self.check()?;
-        let sql = staging.keys(numbers);
         let place = self.session.place.clone();
         let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(self.session.connection()?).await;
         let rows = self.noted(rows.map_err(|e| classify(e, &place)))?;
-        let kinds: Vec<&Values> = staging.key_kinds().collect();
-        rows.iter().map(|row| numbered_key(row, &kinds).map_err(|e| classify(e, &place))).collect()
+        rows.iter().map(|row| literals(row, kinds, first).map_err(|e| classify(e, &place))).collect()
+    }
+
+    /// Keys as a list.
+    async fn key_list(&mut self, what: &str, table: &TablePlan, keys: Feed<'_>) -> Result<Keys> {
+        let shape = self.shape(&table.target).await?;
+        let list = Keys::new(table, &shape, self.shared.server.flavour);
+        self.used.push(list.forget());
+        self.run(what, list.make()).await?;
+        self.feed(what, &list.filler(), keys, true).await?;
+        Ok(list)
     }
 
     async fn forget_tables(&mut self) -> Result<()> {
@@ -168,16 +195,21 @@ impl MysqlTx {
     }
 }
 
-fn numbered_key(row: &MySqlRow, kinds: &[&Values]) -> Result<(i64, Key), sqlx::Error> {
-    let number = bytes(row, 0)?.and_then(|n| std::str::from_utf8(n).ok()).and_then(|n| n.parse().ok());
-    let value = |(i, kind): (usize, &&Values)| {
-        Ok(bytes(row, i + 1)?.map_or("NULL".to_string(), |bytes| kind.to_literal(bytes)))
-    };
-    debug_assert_eq!(row.len(), kinds.len() + 1);
-    Ok((number.unwrap_or_default(), kinds.iter().enumerate().map(value).collect::<Result<_, sqlx::Error>>()?))
+fn literals(
+    row: &MySqlRow,
+    kinds: &[Values],
+    first: usize,
+) -> Result<(i64, Vec<Option<String>>), sqlx::Error> {
+    let number = if first == 0 { None } else { bytes(row, 0)? };
+    let number = number.and_then(|n| std::str::from_utf8(n).ok()).and_then(|n| n.parse().ok());
+    debug_assert_eq!(row.len(), kinds.len() + first);
+    let value = |(i, kind): (usize, &Values)| Ok(bytes(row, i + first)?.map(|bytes| kind.to_literal(bytes)));
+    let values = kinds.iter().enumerate().map(value).collect::<Result<_, sqlx::Error>>()?;
+    Ok((number.unwrap_or_default(), values))
 }
 
-fn writing(table: &TablePlan) -> String {
+/// What is being done.
+pub(super) fn writing(table: &TablePlan) -> String {
     format!("writing {}", table.target)
 }
 
@@ -221,6 +253,7 @@ impl Tx for MysqlTx {
         let staging = self.staging(table).await?;
         self.used.push(staging.forget_all());
         self.run("making the stage", staging.make()).await?;
+        self.make_further(table, staging.changed()).await?;
         let what = format!("staging rows of {}", table.target);
         let (rows, bytes, filled) = self.feed(&what, &staging.filler(), rows, false).await?;
         self.refused.retain(|name| *name != table.target.name);
@@ -236,6 +269,12 @@ impl Tx for MysqlTx {
         rows.iter().map(|row| number(row, 0)).collect()
     }
 
+    async fn staged_present(&mut self, table: &TablePlan) -> Result<Vec<i64>> {
+        let sql = self.staging(table).await?.present();
+        let rows = self.fetch("reading the stage", sql).await?;
+        rows.iter().map(|row| number(row, 0)).collect()
+    }
+
     async fn staged_keys(&mut self, table: &TablePlan, numbers: &[i64]) -> Result<Vec<Key>> {
         let staging = self.staging(table).await?;
         let mut keys = self.keys(&staging, numbers).await.at("reading the stage")?;
@@ -244,20 +283,39 @@ impl Tx for MysqlTx {
         numbers.iter().map(key).collect()
     }
 
-    async fn equalise(&mut self, table: &TablePlan, numbers: Option<&[i64]>) -> Result<Applied> {
-        let (what, pick) = (writing(table), Pick(numbers));
-        let staging = self.staging(table).await?;
-        self.check_refused(table, &staging, pick).await?;
-        Ok(Applied {
-            deleted: self.run(&what, staging.delete_absent(pick)).await?,
-            updated: self.run(&what, staging.update_present(pick)).await?,
-            inserted: self.run(&what, staging.insert_present(pick)).await?,
-            parked: 0,
-        })
+    async fn unstage(&mut self, table: &TablePlan, numbers: &[i64]) -> Result<()> {
+        let sql = self.staging(table).await?.unstage(Pick(Some(numbers)));
+        self.run("taking rows out of the stage", sql).await?;
+        Ok(())
     }
 
-    fn can_lift(&self) -> bool {
-        true
+    async fn standing(
+        &mut self,
+        table: &TablePlan,
+        columns: &[String],
+    ) -> Result<Vec<(i64, Vec<Option<String>>)>> {
+        let what = format!("reading {}", table.target);
+        let shape = self.shape(&table.target).await?;
+        let column = |name: &String| {
+            let column = shape.column(name);
+            column.ok_or_else(|| Error::table(format!("{}: column {name} is gone", table.target)))
+        };
+        let columns: Vec<_> = columns.iter().map(column).collect::<Result<_>>()?;
+        let kinds: Vec<Values> = columns.iter().map(|c| Values::of(&c.type_name())).collect();
+        let read = columns.iter().zip(&kinds).map(|(c, kind)| kind.key_column(&format!("t.{}", c.name)));
+        let sql = self.staging(table).await?.standing(&read.collect::<Vec<_>>());
+        self.literals(sql, &kinds, 1).await.at(what)
+    }
+
+    async fn equalise(&mut self, table: &TablePlan, numbers: Option<&[i64]>) -> Result<Applied> {
+        let pick = Pick(numbers);
+        let staging = self.staging(table).await?;
+        self.check_refused(table, &staging, pick).await?;
+        self.equalise_all(table, &staging, pick).await
+    }
+
+    fn can_lift(&self, table: &TablePlan) -> bool {
+        table.rule.into.is_empty()
     }
 
     async fn lift(&mut self, table: &TablePlan, numbers: Option<&[i64]>) -> Result<u64> {
@@ -272,6 +330,12 @@ impl Tx for MysqlTx {
         let (what, pick) = (writing(table), Pick(numbers));
         let staging = self.staging(table).await?;
         self.check_refused(table, &staging, pick).await?;
+        if staging.has_lookups() {
+            self.run_rule(table, staging.resolve(pick)).await?;
+        }
+        if table.rule.on_delete == OnDelete::Keep {
+            self.run(&what, staging.put_kept(pick)).await?;
+        }
         let gone = self.fetch(&what, staging.count_gone(pick)).await?;
         let deleted = gone.first().map(|row| number(row, 0)).transpose()?.unwrap_or_default();
         let updated = self.run(&what, staging.put_changed(pick)).await?;
@@ -288,19 +352,28 @@ impl Tx for MysqlTx {
         Ok(back)
     }
 
-    async fn prune(&mut self, table: &TablePlan, keys: Feed<'_>) -> Result<u64> {
+    async fn prune(&mut self, table: &TablePlan, keys: Feed<'_>, keep: &[Key]) -> Result<u64> {
         let what = format!("pruning rows from {}", table.target);
-        let shape = self.shape(table).await?;
-        let list = Keys::new(table, &shape, self.shared.server.flavour);
-        self.used.push(list.forget());
-        self.run(&what, list.make()).await?;
-        self.feed(&what, &list.filler(), keys, true).await?;
-        self.run(&what, list.prune()).await
+        if table.rule.on_delete == OnDelete::Keep {
+            return Ok(0);
+        }
+        let list = self.key_list(&what, table, keys).await?;
+        self.keep(&what, &list, keep).await?;
+        self.prune_all(&what, table, &list).await
+    }
+
+    async fn compare_keys(&mut self, table: &TablePlan, keys: Feed<'_>) -> Result<KeyDifferences> {
+        let what = format!("comparing the keys of {}", table.target);
+        let list = self.key_list(&what, table, keys).await?;
+        Ok(KeyDifferences {
+            source_only: self.listed(list.source_only()).await.at(&what)?,
+            target_only: self.listed(list.target_only()).await.at(&what)?,
+        })
     }
 
     async fn replace(&mut self, table: &TablePlan, rows: Feed<'_>) -> Result<Applied> {
         let what = writing(table);
-        let shape = self.shape(table).await?;
+        let shape = self.shape(&table.target).await?;
         let list = Rows::new(table, &shape)?;
         self.used.push(list.forget());
         self.run(&what, list.make()).await?;

@@ -6,7 +6,7 @@
 
 use super::value::{literal, quote};
 use crate::error::{Error, Result};
-use crate::model::{ColumnPair, Value};
+use crate::model::{ColumnPair, TablePlan, Value};
 
 /// What kind of values a type has.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -159,6 +159,15 @@ fn characters(charset: &str, bytes: &[u8]) -> String {
     }
 }
 
+/// The key's columns in key order as they stand on the source, whatever expressions make of them.
+pub(super) fn raw_key(table: &TablePlan) -> Vec<ColumnPair> {
+    let raw = |pair: &ColumnPair| match &pair.expression {
+        Some(_) => ColumnPair::plain(&pair.source, &pair.source_type, &pair.target, &pair.source_type),
+        None => pair.clone(),
+    };
+    table.key_columns().map(raw).collect()
+}
+
 /// How the values of a carried column travel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
@@ -182,11 +191,26 @@ enum Expression {
     AsUtf8,
     AsNumber,
     AsBytes,
+    /// An operator's expression, as text.
+    Text,
+    /// An operator's expression, as bytes.
+    Bytes,
+    /// An operator's expression with all digits of a FLOAT.
+    Digits,
 }
 
 impl Carried {
     /// How the column's values travel.
     pub(super) fn of(pair: &ColumnPair) -> Self {
+        if let Some(sql) = &pair.expression {
+            let (expression, form) = match Kind::of(&pair.target_type) {
+                Kind::Bytes | Kind::Bit | Kind::Opaque => (Expression::Bytes, Form::Blob),
+                Kind::Float | Kind::Double => (Expression::Digits, Form::Text),
+                _ => (Expression::Text, Form::Text),
+            };
+            // The end of the line ends a comment.
+            return Carried { expression, form, column: format!("({sql}\n)") };
+        }
         let (from, to) = (Kind::of(&pair.source_type), Kind::of(&pair.target_type));
         let same = pair.source_type == pair.target_type;
         let (expression, form) = match &from {
@@ -230,6 +254,10 @@ impl Carried {
             Expression::AsUtf8 => format!("CONVERT({column} USING utf8mb4)"),
             Expression::AsNumber => format!("{column}+0"),
             Expression::AsBytes => format!("UNHEX(HEX({column}))"),
+            Expression::Text => format!("CONVERT({} USING utf8mb4)", self.column),
+            Expression::Bytes => format!("CAST({} AS BINARY)", self.column),
+            // Texts stay texts: the target refuses those that are no numbers.
+            Expression::Digits => format!("IF(TRUE, {}, 0e0)", self.column),
         }
     }
 
@@ -255,12 +283,7 @@ mod tests {
     use super::*;
 
     fn pair(source: &str, target: &str) -> ColumnPair {
-        ColumnPair {
-            source: "c".into(),
-            target: "c".into(),
-            source_type: source.into(),
-            target_type: target.into(),
-        }
+        ColumnPair::plain("c", source, "c", target)
     }
 
     #[test]

@@ -60,6 +60,8 @@ pub(super) struct KeyColumn {
     pub(super) collation: Option<String>,
     /// The schema of the type's comparison operators.
     pub(super) operators: String,
+    /// Whether an index of the whole table begins with it.
+    pub(super) indexed: bool,
 }
 
 impl Subject {
@@ -151,6 +153,7 @@ async fn key_columns(session: &mut Session, tables: &[&TablePlan]) -> Result<Vec
             log_type: text(&row, 3)?.to_string(),
             collation: maybe(&row, 4).map(str::to_string),
             operators: text(&row, 5)?.to_string(),
+            indexed: flag(&row, 6),
         };
         if let Some(key) = keys.get_mut(number::<usize>(&row, 0)?) {
             key.push(column);

@@ -10,7 +10,7 @@ use super::source::{PostgresSource, Standing};
 use crate::engine::template::fill;
 use crate::engine::{Fault, Verdict};
 use crate::error::{Error, Result};
-use crate::model::{ColumnPair, Plan, TablePlan, quote};
+use crate::model::{Plan, Table, TablePlan, quote};
 
 /// What is registered of a table, and how it differs from what is there.
 #[derive(Debug)]
@@ -183,7 +183,8 @@ async fn wanted(
     let subjects = facts::subjects(session, plan).await?;
     let definitions =
         subjects.iter().map(|s| (s.label.clone(), standing.capture.digest(s, &subjects))).collect();
-    let mut faults = column_faults(session, plan).await?;
+    let planned = source.notes().planned.clone();
+    let mut faults = column_faults(session, plan, &planned).await?;
     for subject in subjects.iter().filter(|s| s.relid().is_none()) {
         let called = registered.iter().find(|r| r.label == subject.label).and_then(|r| r.called.as_deref());
         faults.insert(subject.label.clone(), missing(called));
@@ -206,6 +207,24 @@ fn missing(called: Option<&str>) -> Fault {
     }
 }
 
+/// What a table looked like when it was planned.
+#[derive(Debug, Clone)]
+pub(super) struct Planned {
+    columns: HashSet<String>,
+    unique: Vec<HashSet<String>>,
+}
+
+impl Planned {
+    /// Of that table.
+    pub(super) fn of(table: &Table) -> Self {
+        let unique = table.unique.iter().map(|index| &index.columns).chain([&table.primary_key]);
+        Planned {
+            columns: table.columns.iter().map(|c| c.name.clone()).collect(),
+            unique: unique.filter(|c| !c.is_empty()).map(|c| c.iter().cloned().collect()).collect(),
+        }
+    }
+}
+
 /// A column as the source has it now.
 struct Live {
     type_name: String,
@@ -214,7 +233,11 @@ struct Live {
 }
 
 /// For each table of the plan what of its columns or key is not as planned.
-async fn column_faults(session: &mut Session, plan: &Plan) -> Result<HashMap<String, Fault>> {
+async fn column_faults(
+    session: &mut Session,
+    plan: &Plan,
+    planned: &HashMap<String, Planned>,
+) -> Result<HashMap<String, Fault>> {
     let names: Vec<String> = plan
         .tables
         .iter()
@@ -247,36 +270,55 @@ async fn column_faults(session: &mut Session, plan: &Plan) -> Result<HashMap<Str
         }
     }
     let tables = plan.tables.iter().zip(live).zip(keys);
-    Ok(tables.filter_map(|((t, live), keys)| Some((t.label(), column_fault(t, &live, &keys)?))).collect())
+    Ok(tables
+        .filter_map(|((t, live), keys)| {
+            Some((t.label(), column_fault(t, &live, &keys, planned.get(&t.label()))?))
+        })
+        .collect())
 }
 
-fn column_fault(table: &TablePlan, live: &HashMap<String, Live>, keys: &[HashSet<String>]) -> Option<Fault> {
+fn column_fault(
+    table: &TablePlan,
+    live: &HashMap<String, Live>,
+    keys: &[HashSet<String>],
+    planned: Option<&Planned>,
+) -> Option<Fault> {
     let stop = |what: String| {
         let remedy =
             "change the target's table likewise and start highwater anew, which plans again".to_string();
         Some(Fault::Stop { what, remedy })
     };
-    for ColumnPair { source: name, source_type, .. } in &table.columns {
-        match live.get(name) {
-            None => return stop(format!("column {name} was dropped or renamed on the source")),
-            Some(now) if &now.type_name != source_type => {
+    let plain =
+        table.columns.iter().filter(|c| c.expression.is_none()).map(|c| (&c.source, Some(&c.source_type)));
+    let also = table.rule.also.iter().map(|c| (&c.name, Some(&c.type_name)));
+    let reads = table.rule.reads.iter().map(|name| (name, None));
+    let read: Vec<(&String, Option<&String>)> = plain.chain(also).chain(reads).collect();
+    for (name, planned_type) in &read {
+        match (live.get(*name), planned_type) {
+            (None, _) => return stop(format!("column {name} was dropped or renamed on the source")),
+            (Some(now), Some(planned)) if &now.type_name != *planned => {
                 return stop(format!(
-                    "column {name} has become {} on the source; it was {source_type}",
+                    "column {name} has become {} on the source; it was {planned}",
                     now.type_name
                 ));
             }
-            Some(now) if table.key.contains(name) && !now.not_null => {
+            (Some(now), _) if table.key.contains(name) && !now.not_null => {
                 return stop(format!("key column {name} takes NULL on the source now"));
             }
-            Some(_) => {}
+            (Some(_), _) => {}
         }
     }
-    let carried = |name: &str| table.columns.iter().any(|c| c.source == name);
-    if let Some((name, _)) = live.iter().find(|(name, column)| !column.computed && !carried(name)) {
+    // What a rule leaves behind was there when it was planned.
+    let is_known = |name: &String| {
+        read.iter().any(|(read, _)| *read == name) || planned.is_some_and(|p| p.columns.contains(name))
+    };
+    if let Some((name, _)) = live.iter().find(|(name, column)| !column.computed && !is_known(name)) {
         return stop(format!("column {name} was added on the source"));
     }
     let key: HashSet<String> = table.key.iter().cloned().collect();
-    if !key.is_empty() && !keys.contains(&key) {
+    let is_unique = |indexes: &[HashSet<String>]| indexes.iter().any(|index| index.is_subset(&key));
+    // A rule may name a key that never had an index.
+    if !key.is_empty() && !is_unique(keys) && planned.is_none_or(|p| is_unique(&p.unique)) {
         return stop(format!(
             "no unique index holds the key ({}) on the source any more",
             table.key.join(", ")

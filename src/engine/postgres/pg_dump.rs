@@ -15,6 +15,7 @@ use url::Url;
 use super::source::PostgresSource;
 use crate::error::{Error, Result};
 use crate::model::TableName;
+use crate::settings::Endpoint;
 
 /// Where Debian's packages put a folder for each version.
 const VERSIONS: &str = "/usr/lib/postgresql";
@@ -32,7 +33,7 @@ pub(super) async fn definitions(
         .args(["--no-subscriptions", "--no-password", "--lock-wait-timeout=30s", "--encoding=UTF8"])
         .args(["--exclude-schema=highwater_capture*", "--exclude-schema=highwater_ledger*"])
         .args(excluded.iter().map(|table| format!("--exclude-table={}", table.sql())));
-    let _password = enter(source, &mut command).await?;
+    let _password = enter(&source.endpoint, source.place.as_ref(), &mut command).await?;
     let output = command
         .stdin(Stdio::null())
         .kill_on_drop(true)
@@ -50,9 +51,13 @@ pub(super) async fn definitions(
 
 /// Tells the command where to connect, the password by a file that only we can read. The file goes with
 /// the returned value.
-async fn enter(source: &PostgresSource, command: &mut Command) -> Result<Option<NamedTempFile>> {
-    let url = source.endpoint.url().await?;
-    let fault = |what: String| Error::usage(format!("{}: the URL can't be used: {what}", source.place));
+pub(super) async fn enter(
+    endpoint: &Endpoint,
+    place: &str,
+    command: &mut Command,
+) -> Result<Option<NamedTempFile>> {
+    let url = endpoint.url().await?;
+    let fault = |what: String| Error::usage(format!("{place}: the URL can't be used: {what}"));
     let how = PgConnectOptions::from_str(url.expose_secret()).map_err(|e| fault(e.to_string()))?;
     let url = Url::parse(url.expose_secret()).map_err(|e| fault(e.to_string()))?;
     command.env("PGAPPNAME", "highwater").env("PGCONNECT_TIMEOUT", "10");
@@ -77,7 +82,8 @@ async fn enter(source: &PostgresSource, command: &mut Command) -> Result<Option<
         command.env(variable, value.as_ref());
     }
     let Some(password) = password.filter(|p| !p.is_empty()) else { return Ok(None) };
-    let failed = |e: std::io::Error| Error::failed("no file for the password of pg_dump").because(e);
+    let failed =
+        |e: std::io::Error| Error::failed("no file for the password of PostgreSQL's own programs").because(e);
     let mut file = NamedTempFile::new().map_err(failed)?;
     let escaped = password.replace('\\', "\\\\").replace(':', "\\:");
     writeln!(file, "*:*:*:*:{escaped}").map_err(failed)?;

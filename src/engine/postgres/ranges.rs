@@ -43,6 +43,15 @@ pub(super) fn delta(watermark: &Watermark, now: &Snapshot) -> Result<(Snapshot, 
     }
 }
 
+/// Everything beyond `watermark` that `now` sees, whether or not a delta is being drained.
+pub(super) fn beyond(watermark: &Watermark, now: &Snapshot) -> Result<Vec<Range>> {
+    let (extent, mut ranges) = delta(watermark, now)?;
+    if watermark.inside().is_some() {
+        ranges.extend(between(&extent, now, None));
+    }
+    Ok(ranges)
+}
+
 /// The ranges of transactions that `extent` sees and `base` does not, ascending, without what lies at
 /// or before `last`.
 pub(super) fn between(base: &Snapshot, extent: &Snapshot, last: Option<(u64, i64)>) -> Vec<Range> {

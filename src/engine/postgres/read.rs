@@ -1,15 +1,15 @@
 //! Reading dirty keys and states: always in one snapshot, after having seen in the same snapshot that the
 //! log is still the one that the watermark speaks of.
 
-use super::capture::{each, numbered};
+use super::capture::numbered;
 use super::connect::literal;
 use super::copy_out::{Blocks, Rows, position};
 use super::facts::{self, KeyColumn};
 use super::flush::flushed;
 use super::ranges::{self, Range};
+use super::selection::Selection;
 use super::session::{Session, flag, maybe, number, text};
 use super::source::PostgresSource;
-use super::stream::operator_path;
 use crate::engine::template::fill;
 use crate::engine::{Identity, Limits, Origin, Watch};
 use crate::error::{Error, Kind, Result};
@@ -84,7 +84,7 @@ impl Reading {
 
     /// Checks that nothing was purged that `watermark` does not cover, and that the source still knows
     /// everything that it does cover.
-    fn unpurged(&self, table: &TablePlan, watermark: &Watermark) -> Result<()> {
+    pub(super) fn unpurged(&self, table: &TablePlan, watermark: &Watermark) -> Result<()> {
         let base = ranges::snapshot(watermark.base())?;
         if !Extent::Postgres(self.snapshot.clone()).covers(watermark) {
             let what = format!("the source has forgotten transactions that {} was given", table.label());
@@ -101,13 +101,17 @@ impl Reading {
         }
     }
 
-    /// Prefers indexes for what follows; `operators` are the schemas of the key's operators.
-    pub(super) async fn by_index(&mut self, key: &[KeyColumn]) -> Result<()> {
-        let path = operator_path(key);
+    /// Prefers indexes for what follows, as far as there is one for the key; sets the search path.
+    pub(super) async fn by_index(&mut self, table: &TablePlan, key: &[KeyColumn]) -> Result<()> {
+        let joins = if key.is_empty() || key.iter().any(|c| c.indexed) {
+            "; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off"
+        } else {
+            ""
+        };
+        let path = Selection::of(table, key).path();
         self.session
             .execute(format!(
-                "SET LOCAL search_path = {path}; SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; \
-                 SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off"
+                "{path}; SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off{joins}"
             ))
             .await?;
         Ok(())
@@ -179,7 +183,7 @@ pub(super) async fn batch(source: &PostgresSource, watch: Watch<'_>, limits: Lim
         Strategy::Keyed => facts::key_of(&mut reading.session, table).await?,
         Strategy::Whole => Vec::new(),
     };
-    reading.by_index(&key).await?;
+    reading.by_index(table, &key).await?;
     let limit = affordable(source, table, limits);
     let Some(window) = window(source, &mut reading, table, &key, &ranges, limit).await? else {
         reading.end(source).await?;
@@ -300,10 +304,7 @@ async fn take(
         &[
             ("window", &window.sql),
             ("keys", &numbered(key)),
-            ("net_keys", &each(key, |n, _| format!("w.k{n}"))),
-            ("columns", &columns(table, "t")),
-            ("table", &from(table)),
-            ("same", &same(key, "w")),
+            ("states", &Selection::of(table, key).states("hw_at::text::bigint")),
         ],
     );
     let mut rows = Rows::start(&mut reading.session, &select, table.form).await?;
@@ -344,7 +345,7 @@ pub(super) async fn states(
 ) -> Result<States> {
     let mut reading = Reading::begin(source, table, Some(origin)).await?;
     let key = facts::key_of(&mut reading.session, table).await?;
-    reading.by_index(&key).await?;
+    reading.by_index(table, &key).await?;
     let mut blocks = Vec::new();
     let mut gathered = Blocks::new(table.form);
     let mut rest = keys;
@@ -387,10 +388,7 @@ fn select_states(table: &TablePlan, key: &[KeyColumn], keys: &[Key], first: usiz
         &[
             ("values", &values.join(",\n")),
             ("keys", &numbered(key)),
-            ("wanted_keys", &each(key, |n, _| format!("w.k{n}"))),
-            ("columns", &columns(table, "t")),
-            ("table", &from(table)),
-            ("same", &same(key, "w")),
+            ("states", &Selection::of(table, key).states("0::bigint")),
         ],
     )
 }
@@ -400,22 +398,4 @@ pub(super) fn typed(key: &[KeyColumn], values: &[String]) -> String {
     let literals: Vec<String> =
         key.iter().zip(values).map(|(c, value)| format!("{}::{}", literal(value), c.log_type)).collect();
     literals.join(", ")
-}
-
-/// The carried columns of `alias`.
-pub(super) fn columns(table: &TablePlan, alias: &str) -> String {
-    let all: Vec<String> = table.columns.iter().map(|c| format!("{alias}.{}", quote(&c.source))).collect();
-    all.join(", ")
-}
-
-/// The table as what stands behind FROM: without those that inherit from it, which are carried apart.
-pub(super) fn from(table: &TablePlan) -> String {
-    let name = table.source.sql();
-    if table.partitioned { name } else { format!("ONLY {name}") }
-}
-
-fn same(key: &[KeyColumn], alias: &str) -> String {
-    let all: Vec<String> =
-        key.iter().enumerate().map(|(i, c)| format!("t.{} = {alias}.k{}", quote(&c.name), i + 1)).collect();
-    all.join(" AND ")
 }

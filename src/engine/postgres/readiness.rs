@@ -10,7 +10,7 @@ use super::connect::{Side, classify};
 use super::target::Shared;
 use crate::engine::{CaptureHere, Survey};
 use crate::error::Result;
-use crate::model::{Finding, Plan, Schema, Strategy, TablePlan};
+use crate::model::{Finding, Plan, Schema, Strategy, TableName, TablePlan};
 
 /// Blockers and warnings of the target.
 pub(super) async fn survey(
@@ -29,9 +29,8 @@ pub(super) async fn survey(
         .map_err(failed)?;
     of_server(&mut survey, shared, &whole).map_err(failed)?;
     of_capture(&mut survey, shared, capture);
-    let there: Vec<&TablePlan> =
-        plan.tables.iter().filter(|t| !t.create && schema.table(&t.target).is_some()).collect();
-    let names: Vec<String> = there.iter().map(|t| t.target.sql()).collect();
+    let there = targets(plan, schema);
+    let names: Vec<String> = there.iter().map(|(_, target)| target.sql()).collect();
     let rows = sqlx::query(include_str!("../../../sql/postgres/readiness_tables.sql"))
         .bind(names)
         .bind(shared.silenced)
@@ -40,13 +39,24 @@ pub(super) async fn survey(
         .map_err(failed)?;
     for row in &rows {
         let place: i64 = row.try_get("place").map_err(failed)?;
-        let Some(table) = usize::try_from(place - 1).ok().and_then(|n| there.get(n)) else { continue };
-        of_table(&mut survey, shared, table, row).map_err(failed)?;
-        of_key(&mut survey, &mut connection, table).await.map_err(failed)?;
+        let Some((table, target)) = usize::try_from(place - 1).ok().and_then(|n| there.get(n)) else {
+            continue;
+        };
+        of_table(&mut survey, shared, (table, target), row).map_err(failed)?;
+        if *target == &table.target {
+            of_key(&mut survey, &mut connection, table).await.map_err(failed)?;
+        }
     }
     of_sequences(&mut survey, shared, &mut connection).await.map_err(failed)?;
     of_missing_tables(&mut survey, shared, plan, &mut connection).await.map_err(failed)?;
     Ok(survey)
+}
+
+/// The target tables that are there, each with the plan that writes it: a table's own, then further ones.
+fn targets<'a>(plan: &'a Plan, schema: &Schema) -> Vec<(&'a TablePlan, &'a TableName)> {
+    let own = plan.tables.iter().filter(|t| !t.create).map(|t| (t, &t.target));
+    let further = plan.tables.iter().flat_map(|t| t.rule.into.iter().map(move |into| (t, &into.target)));
+    own.chain(further).filter(|(_, target)| schema.table(target).is_some()).collect()
 }
 
 fn of_server(survey: &mut Survey, shared: &Shared, row: &PgRow) -> Result<(), sqlx::Error> {
@@ -126,8 +136,13 @@ fn of_capture(survey: &mut Survey, shared: &Shared, capture: CaptureHere) {
     }
 }
 
-fn of_table(survey: &mut Survey, shared: &Shared, table: &TablePlan, row: &PgRow) -> Result<(), sqlx::Error> {
-    let target = table.target.sql();
+fn of_table(
+    survey: &mut Survey,
+    shared: &Shared,
+    (table, name): (&TablePlan, &TableName),
+    row: &PgRow,
+) -> Result<(), sqlx::Error> {
+    let target = name.sql();
     let mut block = |what: String, remedy: String| {
         survey.blockers.push(Finding::of(&table.source, format!("target {target} {what}"), remedy));
     };
@@ -157,6 +172,15 @@ fn of_table(survey: &mut Survey, shared: &Shared, table: &TablePlan, row: &PgRow
         block(
             "is unlogged: a crash would empty it while the ledger says that it is filled".into(),
             format!("ALTER TABLE {target} SET LOGGED;"),
+        );
+    }
+    let deferrable = list(row, "deferrable")?;
+    if shared.silenced && !deferrable.is_empty() && name != &table.target {
+        block(
+            format!(
+                "has deferrable constraints ({deferrable}), which the server leaves unchecked where triggers are silenced"
+            ),
+            "make them NOT DEFERRABLE".into(),
         );
     }
     let rules = list(row, "rules")?;
@@ -191,12 +215,11 @@ fn of_table(survey: &mut Survey, shared: &Shared, table: &TablePlan, row: &PgRow
                 "rows wait parked for those that they refer to".into(),
             );
         }
-    } else if !list(row, "deferrable")?.is_empty() {
+    } else if !deferrable.is_empty() && name == &table.target {
         warn(
             format!(
-                "has deferrable constraints ({}), which the server leaves unchecked where triggers are silenced: \
-                 highwater checks them itself, and the copy goes row by key",
-                list(row, "deferrable")?
+                "has deferrable constraints ({deferrable}), which the server leaves unchecked where triggers are silenced: \
+                 highwater checks them itself, and the copy goes row by key"
             ),
             "nothing, or make them NOT DEFERRABLE for a faster copy".into(),
         );
@@ -227,7 +250,7 @@ async fn of_key(
     if table.strategy != Strategy::Keyed {
         return Ok(());
     }
-    let names: Vec<String> = table.key_columns().map(|c| c.target.clone()).collect();
+    let names: Vec<String> = table.matched().map(|(pair, _)| pair.target.clone()).collect();
     let key = key_columns(connection, &table.target, &names).await?;
     if key.iter().any(|column| !column.indexed) {
         let target = table.target.sql();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgRow;
-use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, Row};
+use sqlx::{AssertSqlSafe, Column, Executor, PgConnection, PgPool, Postgres, Row, SqlSafeStr, Statement};
 
 use super::connect::classify;
 use crate::engine::Record;
@@ -26,7 +26,12 @@ impl Session {
     /// Takes a connection from the pool.
     pub(super) async fn open(pool: &PgPool, place: &Place) -> Result<Self> {
         let connection = pool.acquire().await.map_err(|e| classify(e, place))?;
-        Ok(Session { connection: Some(connection), place: Arc::clone(place) })
+        Ok(Session::on(connection, place))
+    }
+
+    /// Takes a connection that was acquired.
+    pub(super) fn on(connection: PoolConnection<Postgres>, place: &Place) -> Self {
+        Session { connection: Some(connection), place: Arc::clone(place) }
     }
 
     /// The connection itself.
@@ -60,6 +65,22 @@ impl Session {
             .await
             .map_err(|e| classify(e, &place))?;
         Ok(done.rows_affected())
+    }
+
+    /// Runs what must be just one statement.
+    pub(super) async fn execute_one(&mut self, sql: impl Into<String>) -> Result<u64> {
+        let place = Arc::clone(&self.place);
+        let statement = sqlx::query(AssertSqlSafe(sql.into())).persistent(false);
+        let done = statement.execute(self.connection()?).await.map_err(|e| classify(e, &place))?;
+        Ok(done.rows_affected())
+    }
+
+    /// The names of the columns that a query gives, which is not run.
+    pub(super) async fn columns(&mut self, sql: impl Into<String>) -> Result<Vec<String>> {
+        let place = Arc::clone(&self.place);
+        let sql = AssertSqlSafe(sql.into()).into_sql_str();
+        let prepared = self.connection()?.prepare(sql).await.map_err(|e| classify(e, &place))?;
+        Ok(prepared.columns().iter().map(|c| c.name().to_string()).collect())
     }
 
     /// Where the connection leads.

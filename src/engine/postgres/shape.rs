@@ -5,8 +5,10 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use sqlx::{PgConnection, Row};
 
 use super::catalog;
+use super::changed::{self, LookedUp, Shown};
+use super::further::Further;
 use crate::error::{Error, Result};
-use crate::model::{Form, TablePlan, quote};
+use crate::model::{Form, On, OnDelete, Staged, TablePlan, quote};
 
 /// A carried column.
 #[derive(Debug, Clone)]
@@ -19,21 +21,27 @@ pub(super) struct Carried {
     pub(super) staged: String,
     /// Whether it is GENERATED ALWAYS AS IDENTITY: it can be inserted, never updated.
     pub(super) always: bool,
-    /// Whether it is part of the key.
+    /// Whether rows are found by it.
     pub(super) in_key: bool,
+    /// Whether it is kept once its row is made.
+    pub(super) kept: bool,
 }
 
-/// A column of the key, in key order.
+/// A column by which the target's row of a key is found; the key's first, in key order.
 #[derive(Debug, Clone)]
-pub(super) struct KeyPart {
+pub(super) struct Matched {
     /// Its quoted name on the target.
     pub(super) name: String,
-    /// The type that staged keys are converted to.
+    /// The type that staged values are converted to.
     pub(super) cast: String,
-    /// The type in which keys are staged.
+    /// The column of the stage that has its value.
+    pub(super) at: String,
+    /// The type in which that is staged.
     pub(super) staged: String,
-    /// The operator that says whether two values are the same key.
+    /// The operator that says whether two values are the same.
     pub(super) equal: String,
+    /// Its SQL, where it is the same in all rows of this table.
+    pub(super) constant: Option<String>,
 }
 
 /// A unique or exclusion constraint that the server leaves unchecked where triggers are silenced.
@@ -58,36 +66,46 @@ pub(super) struct Shape {
     pub(super) tag: String,
     /// Whether rows come in COPY's binary form.
     pub(super) binary: bool,
-    /// The key's columns.
-    pub(super) key: Vec<KeyPart>,
+    /// The types in which the key's columns are staged.
+    pub(super) key: Vec<String>,
+    /// The columns by which rows are found.
+    pub(super) matched: Vec<Matched>,
     /// The carried columns.
     pub(super) carried: Vec<Carried>,
+    /// The columns that are computed here.
+    pub(super) looked_up: Vec<LookedUp>,
+    /// The types in which columns are staged besides.
+    pub(super) also: Vec<String>,
+    /// The columns of `changed`.
+    pub(super) shown: Vec<Shown>,
+    /// Further targets.
+    pub(super) further: Vec<Further>,
+    /// Whether rows stay when the source deletes theirs.
+    pub(super) keeps_deleted: bool,
     /// Quoted names of the other columns that can be written: they are the target's own.
     pub(super) others: Vec<String>,
-    /// Whether a unique index over the key stands behind it.
+    /// Whether a unique index over what rows are found by stands behind it.
     pub(super) indexed: bool,
     /// Constraints to be checked by us where triggers are silenced.
     pub(super) deferrable: Vec<Deferrable>,
 }
 
 /// A column as the catalogue has it.
-struct Found {
-    name: String,
-    type_name: String,
+pub(super) struct Found {
+    pub(super) name: String,
+    pub(super) type_name: String,
     full_type: String,
     is_enum: bool,
-    always: bool,
+    pub(super) always: bool,
     computed: bool,
-    partitioned: bool,
+    pub(super) not_null: bool,
+    pub(super) partitioned: bool,
 }
 
 /// Identifies what a plan says of a table, within this process.
 pub(super) fn plan_tag(plan: &TablePlan) -> u64 {
     let mut hasher = DefaultHasher::new();
-    (&plan.source, &plan.target, &plan.key, plan.form == Form::CopyBinary).hash(&mut hasher);
-    for column in &plan.columns {
-        (&column.source, &column.target, &column.source_type).hash(&mut hasher);
-    }
+    plan.decision().hash(&mut hasher);
     hasher.finish()
 }
 
@@ -101,18 +119,28 @@ impl Shape {
     ) -> Result<Shape> {
         let table = plan.target.sql();
         let found = read_columns(connection, &table).await.map_err(&failed)?;
-        let key_names: Vec<String> = plan.key_columns().map(|c| c.target.clone()).collect();
-        let compared = catalog::key_columns(connection, &plan.target, &key_names).await.map_err(&failed)?;
         let binary = plan.form == Form::CopyBinary;
-        let mut key = Vec::with_capacity(key_names.len());
-        for name in &key_names {
-            let column = find(&found, plan, name)?;
-            let compared = compared.iter().find(|c| &c.name == name);
-            key.push(KeyPart {
-                name: quote(name),
+        let (compared, indexed) = compared(connection, plan).await.map_err(&failed)?;
+        let mut matched = Vec::new();
+        for (pair, staged) in plan.matched() {
+            let column = find(&found, plan, &pair.target)?;
+            let compared = compared.iter().find(|c| c.name == pair.target);
+            matched.push(Matched {
+                name: quote(&pair.target),
                 cast: column.type_name.clone(),
+                at: place(staged),
                 staged: staged_type(column, binary),
                 equal: compared.map_or("OPERATOR(pg_catalog.=)", |c| c.equal.as_str()).to_string(),
+                constant: pair.expression.clone().filter(|_| pair.is_constant()),
+            });
+        }
+        let mut key = Vec::with_capacity(plan.key.len());
+        for pair in plan.key_columns() {
+            let column = find(&found, plan, &pair.target)?;
+            key.push(match (&pair.expression, binary) {
+                (Some(_), true) => pair.source_type.clone(),
+                (Some(_), false) => "text".to_string(),
+                (None, _) => staged_type(column, binary),
             });
         }
         let mut carried = Vec::with_capacity(plan.columns.len());
@@ -121,30 +149,87 @@ impl Shape {
             if binary && without_length(&column.full_type) != without_length(&pair.target_type) {
                 return Err(retyped(plan, column));
             }
+            let name = quote(&pair.target);
             carried.push(Carried {
-                name: quote(&pair.target),
+                in_key: matched.iter().any(|m| m.name == name),
+                name,
                 cast: column.type_name.clone(),
                 staged: staged_type(column, binary),
                 always: column.always,
-                in_key: plan.key.contains(&pair.source),
+                kept: pair.on == On::Insert,
             });
         }
-        let is_carried = |column: &Found| plan.columns.iter().any(|pair| pair.target == column.name);
+        let mut looked_up = Vec::with_capacity(plan.rule.lookups.len());
+        for lookup in &plan.rule.lookups {
+            let column = find(&found, plan, &lookup.target)?;
+            looked_up.push(LookedUp {
+                name: quote(&lookup.target),
+                cast: column.type_name.clone(),
+                expression: lookup.expression.clone(),
+                always: column.always,
+                kept: lookup.on == On::Insert,
+            });
+        }
+        let mut further = Vec::with_capacity(plan.rule.into.len());
+        for into in &plan.rule.into {
+            further.push(Further::read(connection, into, &failed).await?);
+        }
+        let shown = if plan.rule.is_computed_on_target() {
+            changed::shown(connection, plan).await.map_err(&failed)?
+        } else {
+            Vec::new()
+        };
+        let also = plan.rule.also.iter();
+        let also = also.map(|c| if binary { c.type_name.clone() } else { "text".to_string() }).collect();
+        let is_carried = |column: &Found| {
+            plan.columns
+                .iter()
+                .map(|pair| &pair.target)
+                .chain(plan.rule.lookups.iter().map(|l| &l.target))
+                .any(|name| *name == column.name)
+        };
         let others = found.iter().filter(|c| !c.computed && !is_carried(c)).map(|c| quote(&c.name)).collect();
         let mut hasher = DefaultHasher::new();
         fingerprint.hash(&mut hasher);
         Ok(Shape {
             only: if found.iter().any(|c| c.partitioned) { "" } else { "ONLY " },
             tag: format!("{:016x}{:016x}", plan_tag(plan), hasher.finish()),
-            indexed: !compared.is_empty() && compared.iter().all(|c| c.indexed),
+            indexed,
             deferrable: read_deferrable(connection, plan, &table).await.map_err(&failed)?,
             fingerprint,
             table,
             binary,
             key,
+            matched,
             carried,
+            looked_up,
+            also,
+            shown,
+            further,
+            keeps_deleted: plan.rule.on_delete == OnDelete::Keep,
             others,
         })
+    }
+}
+
+/// How the matched columns are compared, and whether a unique index stands behind them. Constants need
+/// not be part of it.
+async fn compared(
+    connection: &mut PgConnection,
+    plan: &TablePlan,
+) -> Result<(Vec<catalog::KeyColumn>, bool), sqlx::Error> {
+    let names: Vec<String> = plan.matched().map(|(pair, _)| pair.target.clone()).collect();
+    let compared = catalog::key_columns(connection, &plan.target, &names).await?;
+    let indexed = !compared.is_empty() && compared.iter().all(|c| c.indexed);
+    Ok((compared, indexed))
+}
+
+/// The column of the stage that a value stands in.
+pub(super) fn place(staged: Staged) -> String {
+    match staged {
+        Staged::Key(n) => format!("k{n}"),
+        Staged::Carried(n) => format!("c{n}"),
+        Staged::Also(n) => format!("a{n}"),
     }
 }
 
@@ -183,7 +268,10 @@ fn staged_type(column: &Found, binary: bool) -> String {
     if binary && !column.is_enum { column.type_name.clone() } else { "text".to_string() }
 }
 
-async fn read_columns(connection: &mut PgConnection, table: &str) -> Result<Vec<Found>, sqlx::Error> {
+pub(super) async fn read_columns(
+    connection: &mut PgConnection,
+    table: &str,
+) -> Result<Vec<Found>, sqlx::Error> {
     let rows = sqlx::query(include_str!("../../../sql/postgres/shape.sql"))
         .bind(table)
         .fetch_all(connection)
@@ -197,6 +285,7 @@ async fn read_columns(connection: &mut PgConnection, table: &str) -> Result<Vec<
                 is_enum: row.try_get("is_enum")?,
                 always: row.try_get("always")?,
                 computed: row.try_get("computed")?,
+                not_null: row.try_get("not_null")?,
                 partitioned: row.try_get("partitioned")?,
             })
         })

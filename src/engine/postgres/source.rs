@@ -10,14 +10,16 @@ use sqlx::PgPool;
 use super::capture::Capture;
 use super::connect::{Side, classify, connect, literal, place};
 use super::session::{Place, Session, flag, maybe, number, text};
-use super::{catalog, definitions, fence, inspect, install, lag, purge, read, remove, stream, survey};
+use super::{catalog, definitions, fence, inspect, install, lag, probe, purge, read, remove, stream, survey};
 use crate::engine::template::fill;
 use crate::engine::{
-    Definition, Fence, Identity, Limits, Measures, Options, Source, Stamp, Survey, Verdict, Watch, Writer,
+    Definition, Fence, Identity, Limits, Measures, Options, Record, Source, Stamp, Survey, Verdict, Watch,
+    Writer,
 };
 use crate::error::{Error, Result};
 use crate::model::{
-    Batch, Bounds, Extent, Key, Layout, Plan, RowStream, Schema, Sequence, States, TablePlan, Watermark,
+    Batch, Block, Bounds, Extent, Key, Layout, Plan, RowStream, Schema, Sequence, States, TablePlan,
+    Watermark,
 };
 use crate::settings::Endpoint;
 use crate::throttle::Throttle;
@@ -45,6 +47,8 @@ pub(super) struct Notes {
     pub(super) widths: HashMap<String, f64>,
     /// How far the log of a table is empty, by label.
     pub(super) purged: HashMap<String, purge::Purged>,
+    /// What the tables looked like when they were planned, by label.
+    pub(super) planned: HashMap<String, inspect::Planned>,
     /// What the plan wants of each table, and what it was found out from.
     pub(super) wanted: Option<inspect::Wanted>,
 }
@@ -162,6 +166,8 @@ impl Source for PostgresSource {
     }
 
     async fn survey(&self, schema: &Schema, plan: &Plan) -> Result<Survey> {
+        self.notes().planned =
+            schema.tables.iter().map(|t| (t.name.to_string(), inspect::Planned::of(t))).collect();
         survey::survey(self, schema, plan).await
     }
 
@@ -235,6 +241,22 @@ impl Source for PostgresSource {
 
     async fn definitions(&self, plan: &Plan, whole: bool) -> Result<Vec<Definition>> {
         definitions::definitions(self, plan, whole).await
+    }
+
+    async fn sample(&self, table: &TablePlan, rows: u64) -> Result<Vec<Block>> {
+        probe::sample(self, table, rows).await
+    }
+
+    async fn keys_with(&self, table: &TablePlan, column: &str, values: &[String]) -> Result<Vec<Key>> {
+        probe::keys_with(self, table, column, values).await
+    }
+
+    async fn renewed(&self, watch: Watch<'_>, keys: &[Key]) -> Result<Vec<Key>> {
+        probe::renewed(self, watch, keys).await
+    }
+
+    async fn ask(&self, sql: &str, most: usize) -> Result<Vec<Record>> {
+        probe::ask(self, sql, most).await
     }
 
     async fn writers(&self, plan: &Plan) -> Result<Vec<Writer>> {

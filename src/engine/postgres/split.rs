@@ -50,7 +50,7 @@ fn is_setting(statement: &str) -> bool {
 }
 
 /// How long the statement at the beginning of `text` is, its semicolon included.
-fn statement_length(text: &str) -> usize {
+pub(super) fn statement_length(text: &str) -> usize {
     let mut scan = Scan::default();
     let mut at = 0;
     while at < text.len() {
@@ -151,7 +151,7 @@ fn dollar_quoted(rest: &str) -> usize {
 }
 
 /// The length of a comment; comments nest.
-fn comment(rest: &str) -> usize {
+pub(super) fn comment(rest: &str) -> usize {
     let mut depth = 0;
     let mut at = 0;
     while at < rest.len() {
@@ -169,6 +169,32 @@ fn comment(rest: &str) -> usize {
         }
     }
     rest.len()
+}
+
+/// The text with blanks in the place of quoted texts and comments.
+pub(super) fn without_quotes(text: &str) -> String {
+    let mut bare = String::with_capacity(text.len());
+    let mut scan = Scan::default();
+    let mut at = 0;
+    while at < text.len() {
+        let rest = &text[at..];
+        let length = match rest.as_bytes()[0] {
+            b'\'' => quoted(rest, '\'', scan.escapes),
+            b'"' => quoted(rest, '"', false),
+            b'$' => dollar_quoted(rest),
+            b'-' if rest.starts_with("--") => rest.find('\n').unwrap_or(rest.len()),
+            b'/' if rest.starts_with("/*") => comment(rest),
+            _ => {
+                let length = word(rest, &mut scan);
+                bare.push_str(&rest[..length]);
+                at += length;
+                continue;
+            }
+        };
+        bare.push(' ');
+        at += length;
+    }
+    bare
 }
 
 #[cfg(test)]

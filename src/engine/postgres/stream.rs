@@ -5,8 +5,9 @@ use tokio::sync::mpsc;
 use super::capture::each;
 use super::copy_out::{Blocks, Rows};
 use super::facts::{self, KeyColumn};
-use super::read::{Reading, columns, from, typed};
-use super::session::{Session, number, query};
+use super::read::{Reading, typed};
+use super::selection::{Selection, from};
+use super::session::{number, query};
 use super::source::PostgresSource;
 use crate::engine::Origin;
 use crate::error::{Error, Result};
@@ -63,7 +64,7 @@ pub(super) async fn stream(
         Strategy::Keyed => facts::key_of(&mut reading.session, table).await?,
         Strategy::Whole => Vec::new(),
     };
-    set_path(&mut reading.session, &key).await?;
+    reading.session.execute(Selection::of(table, &key).path()).await?;
     let select = select(table, &key, bounds, layout);
     let extent = Extent::Postgres(reading.snapshot.clone());
     let (sender, blocks) = mpsc::channel(BLOCKS);
@@ -122,22 +123,8 @@ pub(super) fn operator_path(key: &[KeyColumn]) -> String {
     path.join(", ")
 }
 
-async fn set_path(session: &mut Session, key: &[KeyColumn]) -> Result<()> {
-    session.execute(format!("SET LOCAL search_path = {}", operator_path(key))).await?;
-    Ok(())
-}
-
 fn select(table: &TablePlan, key: &[KeyColumn], bounds: &Bounds, layout: Layout) -> String {
     let keys = each(key, |_, name| format!("t.{name}"));
-    let columns = columns(table, "t");
-    let wanted = match layout {
-        Layout::Plain => columns,
-        Layout::Keys => keys.clone(),
-        Layout::Staged => format!(
-            "0::bigint AS hw_xid, row_number() OVER () AS hw_n, true AS hw_present, {}, {columns}",
-            each(key, |n, name| format!("t.{name} AS k{n}"))
-        ),
-    };
     let side = |operator: &str, values: &Option<Key>| {
         let values = values.as_ref()?;
         Some(format!("ROW({keys}) {operator} ROW({})", typed(key, values)))
@@ -145,5 +132,5 @@ fn select(table: &TablePlan, key: &[KeyColumn], bounds: &Bounds, layout: Layout)
     let sides: Vec<String> =
         [side(">=", &bounds.from), side("<", &bounds.to)].into_iter().flatten().collect();
     let condition = if sides.is_empty() { String::new() } else { format!(" WHERE {}", sides.join(" AND ")) };
-    format!("SELECT {wanted} FROM {} AS t{condition}", from(table))
+    Selection::of(table, key).rows(&condition, layout)
 }

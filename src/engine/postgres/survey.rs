@@ -10,7 +10,7 @@ use super::session::{Session, flag, maybe, number, text};
 use super::source::{PostgresSource, Standing};
 use crate::engine::Survey;
 use crate::engine::template::fill;
-use crate::error::Result;
+use crate::error::{Kind, Result};
 use crate::model::{Finding, Plan, Schema, quote};
 
 /// The oldest server that knows 64-bit transaction numbers as a type.
@@ -38,9 +38,51 @@ pub(super) async fn survey(source: &PostgresSource, schema: &Schema, plan: &Plan
     }
     asked.inheritance(schema, plan, &mut found);
     asked.silenced(&mut found);
+    incomparable_keys(&mut session, schema, plan, &subjects, &mut found).await?;
     unreadable_sequences(source, &mut session, &asked.role, &mut found).await?;
     session.close();
     Ok(found)
+}
+
+/// Keys that a rule names are of any type. The trigger of an update compares them, so one that the
+/// server can't compare would make production's writes fail; and chunks are cut in their order.
+async fn incomparable_keys(
+    session: &mut Session,
+    schema: &Schema,
+    plan: &Plan,
+    subjects: &[Subject],
+    found: &mut Survey,
+) -> Result<()> {
+    for (table, subject) in plan.tables.iter().zip(subjects) {
+        let natural = schema.table(&table.source).is_none_or(|t| t.key() == table.key);
+        if natural || subject.key.is_empty() {
+            continue;
+        }
+        let same: Vec<String> = subject
+            .key
+            .iter()
+            .map(|c| format!("o.{0} OPERATOR({1}.=) n.{0}", quote(&c.name), quote(&c.operators)))
+            .collect();
+        let order: Vec<String> = subject.key.iter().map(|c| format!("o.{}", quote(&c.name))).collect();
+        let tried = session
+            .query(format!(
+                "EXPLAIN SELECT FROM {name} AS o FULL JOIN {name} AS n ON {} ORDER BY {}",
+                same.join(" AND "),
+                order.join(", "),
+                name = table.source.sql()
+            ))
+            .await;
+        match tried {
+            Err(error) if error.kind() == Kind::Unavailable => return Err(error),
+            Err(error) => found.blockers.push(Finding::of(
+                &table.source,
+                format!("the key ({}) can't be compared: {}", table.key.join(", "), error.summary()),
+                "name other columns as `key`",
+            )),
+            Ok(_) => {}
+        }
+    }
+    Ok(())
 }
 
 /// The labels of tables on which capture stands already.

@@ -8,10 +8,13 @@ use sqlx::pool::PoolConnection;
 use sqlx::{AssertSqlSafe, PgPool, Postgres, Row};
 
 use super::connect::{self, Side, classify, literal};
+use super::session::Session;
 use super::shape::Shape;
 use super::tx::PgTx;
-use super::{catalog, define, lease, readiness};
-use crate::engine::{CaptureHere, Definition, Identity, Lease, Options, Survey, Target, Tx};
+use super::{catalog, define, lease, probe, readiness, script};
+use crate::engine::{
+    CaptureHere, Client, Definition, Identity, Lease, Options, Record, Script, Survey, Target, Tx,
+};
 use crate::error::{Error, Result};
 use crate::ledger;
 use crate::model::{Plan, Schema, TableName, TablePlan, quote};
@@ -102,6 +105,12 @@ impl PostgresTarget {
             capture_schema,
         };
         Ok(PostgresTarget { shared: Arc::new(shared) })
+    }
+
+    /// A connection of its own for several statements.
+    async fn session(&self) -> Result<Session> {
+        let connection = self.shared.acquire().await?;
+        Ok(Session::on(connection, &Arc::from(self.shared.place.as_str())))
     }
 
     /// Runs statements without arguments in one transaction.
@@ -262,6 +271,33 @@ impl Target for PostgresTarget {
             .await
             .map_err(|e| self.failed(e))?;
         Ok(count.unsigned_abs())
+    }
+
+    async fn ask(&self, sql: &str, most: usize) -> Result<Vec<Record>> {
+        probe::ask_in(self.session().await?, sql, most).await
+    }
+
+    async fn yields(&self, table: &TablePlan, select: &str) -> Result<Vec<String>> {
+        probe::yields(self.session().await?, table, select).await
+    }
+
+    async fn script(&self) -> Result<Box<dyn Script>> {
+        Ok(Box::new(script::open(self.shared.clone()).await?))
+    }
+
+    async fn client(&self, whole: bool) -> Result<Client> {
+        script::client(&self.shared, whole).await
+    }
+
+    async fn home(&self) -> Result<String> {
+        // Both are new when the database or the ledger was restored.
+        let ledger = literal(&TableName::new(&self.shared.ledger_schema, "ledger").sql());
+        let sql = format!(
+            "SELECT d.oid::text || '.' || coalesce(pg_catalog.to_regclass({ledger})::oid::text, '') \
+             FROM pg_catalog.pg_database d WHERE d.datname = current_database()"
+        );
+        let home = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&mut *self.shared.acquire().await?).await;
+        home.map_err(|e| self.failed(e))
     }
 
     async fn define(&self, definition: &Definition) -> Result<Option<String>> {

@@ -12,17 +12,17 @@ use sqlx::{AssertSqlSafe, Either, PgConnection, Row, TypeInfo, ValueRef};
 use super::connect::classify;
 use super::sequences;
 use super::shape::{Shape, plan_tag};
-use super::statements::{EQUALISE_FIRST, lock_and_fingerprint};
+use super::statements::{Pick, lock_and_fingerprint};
 use super::target::Shared;
-use crate::engine::{Arg, Feed, Record, Tx};
+use crate::engine::{Arg, Feed, KeyDifferences, Record, Tx};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Applied, Block, Key, Sequence, TableName, TablePlan};
 
 /// What one statement of several gave.
 #[derive(Default)]
-struct Outcome {
-    touched: u64,
-    rows: Vec<PgRow>,
+pub(super) struct Outcome {
+    pub(super) touched: u64,
+    pub(super) rows: Vec<PgRow>,
 }
 
 /// A transaction on the target. Its connection goes back to the pool only when the server has answered
@@ -63,11 +63,21 @@ impl PgTx {
         self.connection.as_deref_mut().ok_or_else(|| Error::failed("the transaction has ended"))
     }
 
-    fn place(&self, table: Option<&TablePlan>) -> String {
+    pub(super) fn place(&self, table: Option<&TablePlan>) -> String {
         match table {
             Some(table) => format!("{}, table {}", self.shared.place, table.target),
             None => self.shared.place.clone(),
         }
+    }
+
+    /// Whether triggers and foreign keys are silenced.
+    pub(super) fn is_silenced(&self) -> bool {
+        self.shared.silenced
+    }
+
+    /// What an error means that concerns no table.
+    pub(super) fn failed(&self, error: sqlx::Error) -> Error {
+        classify(error, &self.shared.place)
     }
 
     /// Notes how the server answered, and gives the error its meaning.
@@ -87,7 +97,7 @@ impl PgTx {
     }
 
     /// Runs statements without arguments, one after the other, in one round trip.
-    async fn run(&mut self, sql: String, table: Option<&TablePlan>) -> Result<Vec<Outcome>> {
+    pub(super) async fn run(&mut self, sql: String, table: Option<&TablePlan>) -> Result<Vec<Outcome>> {
         self.answered = false;
         let connection = self.connection()?;
         let outcome = run(connection, sql).await;
@@ -96,19 +106,22 @@ impl PgTx {
 
     /// The shape of the table as it is now. The table is locked against alteration from here to the
     /// end of the transaction.
-    async fn shape(&mut self, table: &TablePlan) -> Result<Arc<Shape>> {
+    pub(super) async fn shape(&mut self, table: &TablePlan) -> Result<Arc<Shape>> {
         let tag = plan_tag(table);
         if let Some(shape) = self.shapes.get(&tag) {
             return Ok(shape.clone());
         }
         let known = self.shared.shape(tag);
         let stage = known.as_ref().map_or("pg_temp.none".to_string(), |shape| shape.stage());
-        let outcomes = self.run(lock_and_fingerprint(&table.target.sql(), &stage), Some(table)).await?;
+        let further: Vec<String> = table.rule.into.iter().map(|into| into.target.sql()).collect();
+        let sql = lock_and_fingerprint(&table.target.sql(), &stage, &further);
+        let outcomes = self.run(sql, Some(table)).await?;
         let text = |place: usize| {
             let row = outcomes.get(place).and_then(|o| o.rows.first());
             row.and_then(|row| row.try_get_unchecked::<Option<String>, _>(0).ok().flatten())
         };
-        let fingerprint = text(1).unwrap_or_default();
+        let further = (3..3 + further.len()).map(|place| format!("|{}", text(place).unwrap_or_default()));
+        let fingerprint = text(1).unwrap_or_default() + &further.collect::<String>();
         let staged = text(2).is_some();
         self.is_planned(table, &fingerprint)?;
         let (shape, staged) = match known {
@@ -146,7 +159,12 @@ impl PgTx {
     }
 
     /// Streams rows into a COPY. After any failure the connection is out of step: it stays unanswered.
-    async fn copy(&mut self, sql: &str, table: &TablePlan, mut feed: Feed<'_>) -> Result<(u64, u64)> {
+    pub(super) async fn copy(
+        &mut self,
+        sql: &str,
+        table: &TablePlan,
+        mut feed: Feed<'_>,
+    ) -> Result<(u64, u64)> {
         let place = self.place(Some(table));
         self.answered = false;
         let mut copy = self.connection()?.copy_in_raw(sql).await.map_err(|e| classify(e, &place))?;
@@ -170,8 +188,8 @@ impl PgTx {
 
     /// Checks what the server can't (an identity that no UPDATE may change), or does not where
     /// triggers are silenced (deferrable constraints).
-    async fn check(&mut self, table: &TablePlan, shape: &Shape, numbers: Option<&[i64]>) -> Result<()> {
-        if let Some(sql) = shape.fixed_differs(numbers)
+    pub(super) async fn check(&mut self, table: &TablePlan, shape: &Shape, pick: Pick<'_>) -> Result<()> {
+        if let Some(sql) = shape.fixed_differs(pick)
             && self.finds(sql, table).await?
         {
             return Err(Error::new(
@@ -183,20 +201,20 @@ impl PgTx {
             )
             .remedy("ALTER TABLE .. ALTER COLUMN .. SET GENERATED BY DEFAULT on the target"));
         }
-        self.check_deferrable(table, shape, numbers).await
+        self.check_deferrable(table, shape, pick).await
     }
 
-    async fn check_deferrable(
+    pub(super) async fn check_deferrable(
         &mut self,
         table: &TablePlan,
         shape: &Shape,
-        numbers: Option<&[i64]>,
+        pick: Pick<'_>,
     ) -> Result<()> {
         if !self.shared.silenced {
             return Ok(());
         }
         for constraint in &shape.deferrable {
-            if self.finds(shape.collides(constraint, numbers), table).await? {
+            if self.finds(shape.collides(constraint, pick), table).await? {
                 return Err(Error::new(
                     Kind::Data,
                     format!(
@@ -210,12 +228,13 @@ impl PgTx {
         Ok(())
     }
 
-    async fn finds(&mut self, sql: String, table: &TablePlan) -> Result<bool> {
+    pub(super) async fn finds(&mut self, sql: String, table: &TablePlan) -> Result<bool> {
         let outcomes = self.run(sql, Some(table)).await?;
         Ok(outcomes.iter().any(|outcome| !outcome.rows.is_empty()))
     }
 
-    fn fills(&mut self, table: String) {
+    /// Notes that a temporary table holds rows.
+    pub(super) fn fills(&mut self, table: String) {
         if !self.filled.contains(&table) {
             self.filled.push(table);
         }
@@ -236,10 +255,6 @@ async fn run(connection: &mut PgConnection, sql: String) -> Result<Vec<Outcome>,
         }
     }
     Ok(outcomes)
-}
-
-fn touched(outcomes: &[Outcome], place: usize) -> u64 {
-    outcomes.get(place).map_or(0, |outcome| outcome.touched)
 }
 
 /// The first column of every row, as whole numbers in text.
@@ -318,6 +333,12 @@ impl Tx for PgTx {
         numbers(&self.run(sql, Some(table)).await?, 0)
     }
 
+    async fn staged_present(&mut self, table: &TablePlan) -> Result<Vec<i64>> {
+        let shape = self.shape(table).await?;
+        let sql = format!("SELECT hw_n::text FROM {} WHERE hw_present ORDER BY hw_n", shape.stage());
+        numbers(&self.run(sql, Some(table)).await?, 0)
+    }
+
     async fn staged_keys(&mut self, table: &TablePlan, wanted: &[i64]) -> Result<Vec<Key>> {
         let shape = self.shape(table).await?;
         let outcomes = self.run(shape.staged_keys(wanted), Some(table)).await?;
@@ -332,65 +353,54 @@ impl Tx for PgTx {
         wanted.iter().map(|n| keys.get(n).cloned().ok_or_else(|| missing(n))).collect()
     }
 
-    async fn equalise(&mut self, table: &TablePlan, numbers: Option<&[i64]>) -> Result<Applied> {
+    async fn unstage(&mut self, table: &TablePlan, numbers: &[i64]) -> Result<()> {
         let shape = self.shape(table).await?;
-        let sql = shape.equalise(numbers);
-        let outcomes = if self.shared.silenced {
-            self.run(sql, Some(table)).await?
-        } else {
-            // Rows of one batch may refer to each other: what can wait for its check waits to the end.
-            self.run("SET CONSTRAINTS ALL DEFERRED".to_string(), Some(table)).await?;
-            let outcomes = self.run(sql, Some(table)).await?;
-            self.run("SET CONSTRAINTS ALL IMMEDIATE".to_string(), Some(table)).await?;
-            outcomes
-        };
-        self.check(table, &shape, numbers).await?;
-        Ok(Applied {
-            deleted: touched(&outcomes, EQUALISE_FIRST),
-            updated: touched(&outcomes, EQUALISE_FIRST + 1),
-            inserted: touched(&outcomes, EQUALISE_FIRST + 2),
-            parked: 0,
-        })
+        self.run(shape.unstage(Pick::These(numbers)), Some(table)).await.map(drop)
     }
 
-    fn can_lift(&self) -> bool {
-        self.shared.silenced
+    async fn standing(
+        &mut self,
+        table: &TablePlan,
+        columns: &[String],
+    ) -> Result<Vec<(i64, Vec<Option<String>>)>> {
+        self.standing_in(table, columns).await
+    }
+
+    async fn equalise(&mut self, table: &TablePlan, numbers: Option<&[i64]>) -> Result<Applied> {
+        let shape = self.shape(table).await?;
+        self.equalise_picked(table, &shape, numbers.into()).await
+    }
+
+    fn can_lift(&self, table: &TablePlan) -> bool {
+        self.shared.silenced && table.rule.into.is_empty()
     }
 
     async fn lift(&mut self, table: &TablePlan, numbers: Option<&[i64]>) -> Result<u64> {
         let shape = self.shape(table).await?;
         self.run(shape.make_lifted(), Some(table)).await?;
         self.fills(shape.lifted());
-        let outcomes = self.run(shape.lift(numbers), Some(table)).await?;
-        Ok(touched(&outcomes, 2))
+        let counts = self.run_script(&shape.lift(numbers.into()), table).await?;
+        Ok(counts.first().copied().unwrap_or(0))
     }
 
     async fn put(&mut self, table: &TablePlan, numbers: Option<&[i64]>) -> Result<Applied> {
         let shape = self.shape(table).await?;
-        let outcomes = self.run(shape.put(numbers).join("; "), Some(table)).await?;
-        self.check_deferrable(table, &shape, numbers).await?;
-        Ok(Applied {
-            updated: touched(&outcomes, 0),
-            inserted: touched(&outcomes, 1),
-            deleted: touched(&outcomes, 2),
-            parked: 0,
-        })
+        self.put_picked(table, &shape, numbers.into()).await
     }
 
     async fn put_back(&mut self, table: &TablePlan, numbers: &[i64]) -> Result<u64> {
         let shape = self.shape(table).await?;
         let outcomes = self.run(shape.put_back(numbers), Some(table)).await?;
-        self.check_deferrable(table, &shape, Some(numbers)).await?;
-        Ok(touched(&outcomes, 0))
+        self.check_deferrable(table, &shape, Pick::These(numbers)).await?;
+        Ok(outcomes.first().map_or(0, |outcome| outcome.touched))
     }
 
-    async fn prune(&mut self, table: &TablePlan, keys: Feed<'_>) -> Result<u64> {
-        let shape = self.shape(table).await?;
-        self.run(shape.make_keys(), Some(table)).await?;
-        self.fills(shape.keys());
-        self.copy(&shape.copy_into(&shape.keys()), table, keys).await?;
-        let outcomes = self.run(shape.prune(), Some(table)).await?;
-        Ok(touched(&outcomes, 1))
+    async fn prune(&mut self, table: &TablePlan, keys: Feed<'_>, keep: &[Key]) -> Result<u64> {
+        self.prune_unknown(table, keys, keep).await
+    }
+
+    async fn compare_keys(&mut self, table: &TablePlan, keys: Feed<'_>) -> Result<KeyDifferences> {
+        self.compare_source_keys(table, keys).await
     }
 
     async fn replace(&mut self, table: &TablePlan, rows: Feed<'_>) -> Result<Applied> {
@@ -398,8 +408,9 @@ impl Tx for PgTx {
         self.run(shape.make_rows(), Some(table)).await?;
         self.fills(shape.rows());
         self.copy(&shape.copy_into(&shape.rows()), table, rows).await?;
-        let outcomes = self.run(shape.replace().join("; "), Some(table)).await?;
-        Ok(Applied { deleted: touched(&outcomes, 0), inserted: touched(&outcomes, 1), ..Applied::default() })
+        let counts = self.run_script(&shape.replace(), table).await?;
+        let count = |place: usize| counts.get(place).copied().unwrap_or(0);
+        Ok(Applied { deleted: count(0), inserted: count(1), ..Applied::default() })
     }
 
     async fn move_sequences(&mut self, wanted: &[Sequence]) -> Result<Vec<TableName>> {
@@ -444,9 +455,9 @@ impl Drop for PgTx {
     }
 }
 
-type Query<'q> = sqlx::query::Query<'q, Postgres, sqlx::postgres::PgArguments>;
+pub(super) type Query<'q> = sqlx::query::Query<'q, Postgres, sqlx::postgres::PgArguments>;
 
-fn bind<'q>(sql: String, args: &[Arg]) -> Query<'q> {
+pub(super) fn bind<'q>(sql: String, args: &[Arg]) -> Query<'q> {
     args.iter().fold(sqlx::query(AssertSqlSafe(sql)), |query, arg| match arg {
         Arg::Text(text) => query.bind(text.clone()),
         Arg::Integer(number) => query.bind(*number),

@@ -112,7 +112,10 @@ impl Names {
         let log = self.log(&shape.name);
         let key = plan.key.iter().map(String::as_str).collect::<Vec<_>>();
         let (new_key, old_key) = (columns("NEW", &key), columns("OLD", &key));
-        let changed = value::join(key.iter().map(|k| format!("NEW.{0} IS NOT OLD.{0}", quote(k))), " OR ");
+        // A key that the operator named is told apart as bytes, whatever its column's own collation says.
+        let how = if shape.key_columns(&key).is_some() { "" } else { " COLLATE BINARY" };
+        let changed = key.iter().map(|k| format!("NEW.{0} IS NOT OLD.{0}{how}", quote(k)));
+        let changed = value::join(changed, " OR ");
         let log_columns: String = (1..=key.len()).map(|n| format!("\n    k{n},")).collect();
         let table = quote(&shape.name);
         let mut pairs = vec![
@@ -164,9 +167,12 @@ impl Replaced {
         let own = shape.key_index(key);
         let others: Vec<&Unique> =
             shape.unique.iter().filter(|u| !own.is_some_and(|own| std::ptr::eq(*u, own))).collect();
-        // The rowid can be given even where no column names it.
-        let rowid = if shape.rowid_column.is_none() { shape.rowid() } else { None };
-        let by_rowid = rowid.map(|rowid| format!("t.{rowid} = NEW.{rowid}"));
+        // The rowid can be given even where no column names it; the column that does may not be the key.
+        let rowid = match &shape.rowid_column {
+            Some(column) => (key != [column]).then(|| quote(column)),
+            None => shape.rowid().map(ToString::to_string),
+        };
+        let by_rowid = rowid.as_ref().map(|rowid| format!("t.{rowid} = NEW.{rowid}"));
         let mut conditions: Vec<String> = by_rowid.into_iter().collect();
         for index in &others {
             conditions.push(in_the_way(shape, index)?);
@@ -190,7 +196,7 @@ impl Replaced {
         Ok(Some(Replaced {
             by_insert: body(""),
             by_update: body(&format!(" AND NOT ({itself})")),
-            when: when(&others, rowid),
+            when: when(&others, rowid.as_deref()),
         }))
     }
 }
@@ -251,12 +257,12 @@ pub(super) fn key_names(before: &str, count: usize) -> String {
     value::join((1..=count).map(|n| format!("{before}k{n}")), ", ")
 }
 
-/// That the key columns of `t` are those of `other` (`k1`, `k2`), by the rules of `t`.
-pub(super) fn same_key(key: &[KeyColumn], t: &str, other: &str) -> String {
-    let same = key
-        .iter()
-        .enumerate()
-        .map(|(i, column)| format!("{t}.{} = {other}.k{}{}", quote(&column.name), i + 1, column.collate));
+/// That the key columns of `t` are those of `other` (`k1`, `k2`, with `before` in front), by the rules
+/// of `t`.
+pub(super) fn same_key(key: &[KeyColumn], t: &str, other: &str, before: &str) -> String {
+    let same = key.iter().enumerate().map(|(i, column)| {
+        format!("{t}.{} = {other}.{before}k{}{}", quote(&column.name), i + 1, column.collate)
+    });
     value::join(same, " AND ")
 }
 

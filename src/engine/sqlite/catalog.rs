@@ -137,6 +137,8 @@ pub(super) struct KeyColumn {
     pub(super) name: String,
     /// ` COLLATE "..."` to be put behind the other side; empty for the rowid.
     pub(super) collate: String,
+    /// Whether it is never NULL.
+    pub(super) sure: bool,
 }
 
 impl Catalog {
@@ -298,7 +300,7 @@ impl Shape {
         if let ([one], Some(rowid)) = (key, &self.rowid_column)
             && one == rowid
         {
-            return Some(vec![KeyColumn { name: rowid.clone(), collate: String::new() }]);
+            return Some(vec![KeyColumn { name: rowid.clone(), collate: String::new(), sure: true }]);
         }
         let index = self.key_index(key)?;
         let collation = |k: &str| {
@@ -310,9 +312,38 @@ impl Shape {
                 .map(|k| KeyColumn {
                     name: (*k).to_string(),
                     collate: format!(" COLLATE {}", quote(&collation(k))),
+                    sure: true,
                 })
                 .collect(),
         )
+    }
+
+    /// As [`Shape::key_columns`], also for columns that the operator says tell rows apart: those of some
+    /// key by its collation, others as bytes. `None` when one is missing.
+    pub(super) fn told_apart(&self, names: &[&str]) -> Option<Vec<KeyColumn>> {
+        if let Some(columns) = self.key_columns(names) {
+            return Some(columns);
+        }
+        let column = |name: &&str| {
+            let found = self.column(name)?;
+            let collate = self.key_collation(name);
+            Some(KeyColumn {
+                name: (*name).to_string(),
+                collate: collate.unwrap_or_else(|| " COLLATE \"BINARY\"".to_string()),
+                sure: self.is_not_null(found),
+            })
+        };
+        names.iter().map(column).collect()
+    }
+
+    /// The collation of a column that is part of some key, as in [`KeyColumn`].
+    pub(super) fn key_collation(&self, name: &str) -> Option<String> {
+        if self.rowid_column.as_deref() == Some(name) {
+            return Some(String::new());
+        }
+        let terms = self.unique.iter().filter(|u| self.is_key(u)).flat_map(|u| &u.terms);
+        let mut terms = terms.filter(|t| t.column.as_deref() == Some(name));
+        terms.next().map(|t| format!(" COLLATE {}", quote(&t.collation)))
     }
 
     /// The unique index by which rows of that key are told apart; `None` when it is the rowid.
@@ -354,24 +385,32 @@ impl Shape {
 
     /// What SQLite makes of values stored in a column, as a type that gives another column the same.
     pub(super) fn affinity(&self, column: &ShapeColumn) -> &'static str {
-        let declared = column.declared.to_ascii_uppercase();
-        let has = |word: &str| declared.contains(word);
-        if has("INT") {
-            "INTEGER"
-        } else if has("CHAR") || has("CLOB") || has("TEXT") {
-            "TEXT"
-        } else if declared.is_empty() || has("BLOB") || (self.strict && declared == "ANY") {
-            "BLOB"
-        } else if has("REAL") || has("FLOA") || has("DOUB") {
-            "REAL"
-        } else {
-            "NUMERIC"
+        if self.strict && column.declared.eq_ignore_ascii_case("ANY") {
+            return "BLOB";
         }
+        affinity(&column.declared)
     }
 
     /// Whether ids are never used again.
     pub(super) fn is_autoincrement(&self) -> bool {
         self.rowid_column.is_some() && parse::is_autoincrement(&self.sql)
+    }
+}
+
+/// What SQLite makes of values in a column that is declared so.
+pub(super) fn affinity(declared: &str) -> &'static str {
+    let declared = declared.to_ascii_uppercase();
+    let has = |word: &str| declared.contains(word);
+    if has("INT") {
+        "INTEGER"
+    } else if has("CHAR") || has("CLOB") || has("TEXT") {
+        "TEXT"
+    } else if declared.is_empty() || has("BLOB") {
+        "BLOB"
+    } else if has("REAL") || has("FLOA") || has("DOUB") {
+        "REAL"
+    } else {
+        "NUMERIC"
     }
 }
 

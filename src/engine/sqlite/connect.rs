@@ -141,6 +141,13 @@ impl Db {
         how.connect().await.doing(&self.place, "it can't be opened")
     }
 
+    /// A connection of its own that writes, outside the pools.
+    pub(super) async fn apart(&self) -> Result<SqliteConnection> {
+        self.check_file()?;
+        let how = self.how.clone().busy_timeout(WRITE_PATIENCE);
+        how.connect().await.doing(&self.place, "it can't be opened")
+    }
+
     /// Fails when the path leads to another file than the one that is open: the old one may have been
     /// renamed away, and would be read for ever.
     pub(super) fn check_file(&self) -> Result<()> {

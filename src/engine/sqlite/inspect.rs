@@ -6,7 +6,7 @@
 //! its log was rebuilt, a trigger behind the seal was dropped and made again: with the same text even,
 //! as a DBA following the manual's twelve steps would, but the log may have missed something.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use super::capture::{Capture, Names, Statement};
 use super::catalog::{Catalog, Entry, Shape, Sort};
@@ -18,7 +18,7 @@ use super::source::Inner;
 use super::value::text;
 use crate::engine::{Fault, Verdict};
 use crate::error::Result;
-use crate::model::{Plan, TableName, TablePlan};
+use crate::model::{Plan, TableName, TablePlan, sql};
 
 /// A captured table as the source has it registered.
 #[derive(Debug, Clone)]
@@ -122,11 +122,11 @@ fn table_fault(
     let Some(shape) = catalog.table(&table.source.name) else {
         return stop("the table was dropped or renamed on the source", AGAIN);
     };
-    if let Some(what) = columns_fault(shape, table) {
+    if let Some(what) = columns_fault(shape, table, known) {
         return stop(&what, AGAIN);
     }
     if !has_key(shape, table) {
-        return stop("its key is not unique on the source any more", AGAIN);
+        return stop("a column of its key is gone from the source", AGAIN);
     }
     let capture = match names.capture(table, shape) {
         Ok(capture) => capture,
@@ -138,19 +138,26 @@ fn table_fault(
     }
 }
 
-fn columns_fault(shape: &Shape, table: &TablePlan) -> Option<String> {
-    let carried: HashSet<&str> = table.columns.iter().map(|c| c.source.as_str()).collect();
-    for column in &table.columns {
-        match shape.column(&column.source) {
-            None => return Some(format!("column {} was dropped or renamed on the source", column.source)),
-            Some(found) if shape.type_name(found) != column.source_type => {
-                let (before, now) = (&column.source_type, shape.type_name(found));
-                return Some(format!("column {} was `{before}` and is `{now}` on the source", column.source));
+fn columns_fault(shape: &Shape, table: &TablePlan, known: Option<&Registered>) -> Option<String> {
+    let carried = table.columns.iter().filter(|c| c.expression.is_none());
+    let carried = carried.map(|c| (c.source.as_str(), Some(&c.source_type)));
+    let also = table.rule.also.iter().map(|c| (c.name.as_str(), Some(&c.type_name)));
+    let read = table.rule.reads.iter().map(|name| (name.as_str(), None));
+    let used: Vec<(&str, Option<&String>)> = carried.chain(also).chain(read).collect();
+    for (name, kind) in &used {
+        match (shape.column(name), kind) {
+            (None, _) => return Some(format!("column {name} was dropped or renamed on the source")),
+            (Some(found), Some(before)) if shape.type_name(found) != **before => {
+                let now = shape.type_name(found);
+                return Some(format!("column {name} was `{before}` and is `{now}` on the source"));
             }
-            Some(_) => {}
+            (Some(_), _) => {}
         }
     }
-    let added = shape.written_columns().find(|c| !carried.contains(c.name.as_str()))?;
+    // What was there when capture was installed may be left behind on purpose.
+    let was_there = |name: &str| known.is_none_or(|k| !sql::mentioned(&k.definition, [name]).is_empty());
+    let used = |name: &str| used.iter().any(|(used, _)| *used == name);
+    let added = shape.written_columns().find(|c| !used(&c.name) && !was_there(&c.name))?;
     Some(format!("column {} was added on the source", added.name))
 }
 

@@ -16,6 +16,7 @@
 //! What can't be noticed: a writer whose connection has triggers switched off by
 //! `SQLITE_DBCONFIG_ENABLE_TRIGGER`, and one that writes pages or the schema past SQL.
 
+mod ask;
 mod capture;
 mod catalog;
 mod chunks;
@@ -24,12 +25,15 @@ mod fault;
 mod fence;
 mod inspect;
 mod install;
+mod into;
 mod lease;
 mod log;
 mod parse;
 mod read;
 mod replace;
 mod schema;
+mod script;
+mod select;
 mod silence;
 mod source;
 mod stage;

@@ -7,11 +7,11 @@ use sqlx::AssertSqlSafe;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use tokio::sync::mpsc;
 
-use super::capture::{key_names, same_key};
 use super::catalog::{KeyColumn, Shape};
 use super::connect::{Db, Session};
 use super::fault::Doing;
 use super::log::{self, Log};
+use super::select::{Reads, key_compare, key_list};
 use super::source::Inner;
 use super::value::{self, decode_all, integer, integers};
 use crate::engine::blocks::{BLOCKS_WAITING, Blocks};
@@ -26,14 +26,10 @@ use crate::model::{
 const PIECE_ROWS: u64 = 2_000;
 
 /// How many variables one statement may have.
-const MOST_VARIABLES: usize = 32_766;
+pub(super) const MOST_VARIABLES: usize = 32_766;
 
-/// The table as the session sees it, with the key by which its rows are told apart.
-async fn shape_of(
-    db: &Db,
-    session: &mut Session,
-    table: &TablePlan,
-) -> Result<(Arc<super::catalog::Catalog>, Vec<KeyColumn>)> {
+/// What is read of the table as the session sees it.
+pub(super) async fn reads(db: &Db, session: &mut Session, table: &TablePlan) -> Result<Reads> {
     let catalog = db.catalog(session).await?;
     let label = table.label();
     let gone = |what: &str| {
@@ -42,53 +38,8 @@ async fn shape_of(
     };
     let shape = catalog.table(&table.source.name).ok_or_else(|| gone("the table is gone from the source"))?;
     let key: Vec<&str> = table.key.iter().map(String::as_str).collect();
-    if key.is_empty() {
-        return Ok((catalog, Vec::new()));
-    }
-    let columns = shape.key_columns(&key).ok_or_else(|| gone("its key is not unique any more"))?;
-    Ok((catalog, columns))
-}
-
-/// The carried columns of `row`, as SQL.
-fn carried(table: &TablePlan, row: &str) -> String {
-    value::join(table.columns.iter().map(|c| format!("{row}.{}", quote(&c.source))), ", ")
-}
-
-fn key_list(key: &[KeyColumn], row: &str) -> String {
-    value::join(key.iter().map(|k| format!("{row}.{}", quote(&k.name))), ", ")
-}
-
-/// The key's columns with their collations, to order by.
-pub(super) fn key_order(key: &[KeyColumn], row: &str) -> String {
-    value::join(key.iter().map(|k| format!("{row}.{}{}", quote(&k.name), k.collate)), ", ")
-}
-
-/// `(t.a, t.b) >= (?, ?)`, by the key's collations, with `values` to be bound.
-pub(super) fn key_compare(key: &[KeyColumn], row: &str, operator: &str, values: &[Value]) -> String {
-    let given = key.iter().zip(values).map(|(k, v)| format!("{}{}", value::placeholder(v), k.collate));
-    format!("({}) {operator} ({})", key_list(key, row), value::join(given, ", "))
-}
-
-/// The statement that reads rows of one layout, and how many columns it has.
-fn select(table: &TablePlan, key: &[KeyColumn], layout: Layout, conditions: &[String]) -> (String, usize) {
-    let mut columns = Vec::new();
-    let mut width = 0;
-    if layout != Layout::Plain {
-        columns.push(key_list(key, "t"));
-        width += key.len();
-    }
-    if layout != Layout::Keys {
-        columns.push(carried(table, "t"));
-        width += table.columns.len();
-    }
-    let mut sql = format!("SELECT {} FROM {} AS t", columns.join(", "), quote(&table.source.name));
-    if !conditions.is_empty() {
-        sql.push_str(&format!(" WHERE {}", conditions.join(" AND ")));
-    }
-    if !key.is_empty() {
-        sql.push_str(&format!(" ORDER BY {}", key_order(key, "t")));
-    }
-    (sql, width)
+    let key = shape.told_apart(&key).ok_or_else(|| gone("a column of its key is gone"))?;
+    Ok(Reads::new(table, shape, key))
 }
 
 /// Starts reading the rows inside `bounds`.
@@ -103,16 +54,18 @@ pub(super) async fn stream(
     let mut session = source.db.reading(&what).await?;
     let log = Log::find(&mut session, &source.names, table, origin).await?;
     let mark = log.end(&mut session).await?;
-    let (_, key) = shape_of(&source.db, &mut session, table).await?;
+    let reads = reads(&source.db, &mut session, table).await?;
+    if bounds.from.is_none() {
+        check_keys(&mut session, table, &reads).await?;
+    }
     // Without WAL nobody can commit while we read: a keyed table is read piece by piece then, each
     // newer than the extent, which is all that the extent promises. The keys of a table are read in
     // one go even so, as one that moved between two pieces would be missing.
-    let whole = key.is_empty() || layout == Layout::Keys || source.db.is_wal(&mut session).await?;
+    let whole = reads.key.is_empty() || layout == Layout::Keys || source.db.is_wal(&mut session).await?;
     let (sender, blocks) = mpsc::channel(BLOCKS_WAITING);
     let reader = Reader {
         source: source.clone(),
-        table: table.clone(),
-        key,
+        reads,
         layout,
         from: bounds.from.as_ref().map(value::from_key).transpose()?,
         to: bounds.to.as_ref().map(value::from_key).transpose()?,
@@ -132,8 +85,7 @@ pub(super) async fn stream(
 
 struct Reader {
     source: Arc<Inner>,
-    table: TablePlan,
-    key: Vec<KeyColumn>,
+    reads: Reads,
     layout: Layout,
     from: Option<Vec<Value>>,
     to: Option<Vec<Value>>,
@@ -148,7 +100,7 @@ impl Reader {
         let mut conditions = Vec::new();
         let begin = last.map(|key| (">", key)).or(self.from.as_deref().map(|key| (">=", key)));
         for (operator, key) in begin.into_iter().chain(self.to.as_deref().map(|key| ("<", key))) {
-            conditions.push(key_compare(&self.key, "t", operator, key));
+            conditions.push(key_compare(&self.reads.key, &self.reads.table, operator, key));
             for part in key {
                 value::bind(&mut args, part.clone())?;
             }
@@ -160,11 +112,11 @@ impl Reader {
     async fn read_whole(&self, mut session: Session) -> Result<()> {
         let place = session.place.clone();
         let (conditions, args) = self.range(None).doing(&place, &self.what)?;
-        let (sql, width) = select(&self.table, &self.key, self.layout, &conditions);
+        let (sql, width) = self.reads.rows(self.layout, &conditions);
         let mut blocks = Blocks::default();
         {
             let mut rows = sqlx::query_with(AssertSqlSafe(sql), args).fetch(session.connection());
-            while let Some(row) = rows.try_next().await.doing(&place, &self.what)? {
+            while let Some(row) = self.reads.checked(rows.try_next().await.doing(&place, &self.what))? {
                 let values = decode_all(&row, 0..width).doing(&place, &self.what)?;
                 let row = self.laid_out(values, blocks.rows);
                 if let Some(block) = blocks.push(row)
@@ -187,9 +139,9 @@ impl Reader {
         loop {
             let piece = self.piece(last.as_deref()).await?;
             let full = piece.len() as u64 == PIECE_ROWS;
-            last = piece.last().map(|row| row[..self.key.len()].to_vec());
+            last = piece.last().map(|row| row[..self.reads.key.len()].to_vec());
             for mut values in piece {
-                let values = values.split_off(self.key.len());
+                let values = values.split_off(self.reads.key.len());
                 let row = self.laid_out(values, blocks.rows);
                 if let Some(block) = blocks.push(row)
                     && !self.send(block).await
@@ -207,12 +159,14 @@ impl Reader {
     async fn piece(&self, last: Option<&[Value]>) -> Result<Vec<Vec<Value>>> {
         let place = self.source.db.place.clone();
         let (conditions, args) = self.range(last).doing(&place, &self.what)?;
-        let (sql, width) = select(&self.table, &self.key, self.layout, &conditions);
-        let sql = sql.replacen("SELECT ", &format!("SELECT {}, ", key_list(&self.key, "t")), 1);
+        let (sql, width) = self.reads.rows(self.layout, &conditions);
+        let sql =
+            sql.replacen("SELECT ", &format!("SELECT {}, ", key_list(&self.reads.key, &self.reads.table)), 1);
         let mut session = self.source.db.reading(&self.what).await?;
-        let rows = session.all(format!("{sql} LIMIT {PIECE_ROWS}"), args).await.doing(&place, &self.what)?;
+        let rows = session.all(format!("{sql} LIMIT {PIECE_ROWS}"), args).await.doing(&place, &self.what);
+        let rows = self.reads.checked(rows)?;
         session.end().await.doing(&place, &self.what)?;
-        let decode = |row: &SqliteRow| decode_all(row, 0..self.key.len() + width);
+        let decode = |row: &SqliteRow| decode_all(row, 0..self.reads.key.len() + width);
         rows.iter().map(decode).collect::<Result<_, _>>().doing(&place, &self.what)
     }
 
@@ -267,17 +221,17 @@ pub(super) async fn batch(source: &Inner, watch: Watch<'_>, limits: Limits) -> R
     let mut states = vec![Block::End { rows: 0, bytes: 0 }];
     let mut keys = 0;
     if delta.entries > 0 && table.strategy == Strategy::Keyed {
-        let (_, key) = shape_of(&source.db, &mut session, table).await?;
+        let reads = reads(&source.db, &mut session, table).await?;
         let first = format!(
-            "SELECT min(id) AS n, {} FROM {} WHERE id > ?1 AND id <= ?2 GROUP BY {}",
-            key_names("", key.len()),
+            "SELECT min(id) AS hw_n, {} FROM {} WHERE id > ?1 AND id <= ?2 GROUP BY {}",
+            value::join((1..=reads.key.len()).map(|i| format!("k{i} AS hw_k{i}")), ", "),
             log.name,
-            grouping(&key)
+            grouping(&reads.key)
         );
         let args = integers(&[from.id, delta.last.id]).doing(&source.db.place, &what)?;
-        let sql = states_sql(table, &key, &first);
-        let read = read_states(&mut session, sql, args, table, Some(limits.bytes)).await;
-        let read = read.doing(&source.db.place, &what)?;
+        let read = read_states(&mut session, &reads, &first, args, Some(limits.bytes)).await;
+        let read = reads.checked(read.doing(&source.db.place, &what))?;
+        read.check(table)?;
         if let Some(beyond) = read.stopped_before {
             delta = Delta::before(&mut session, &log, from, beyond).await.doing(&source.db.place, &what)?;
         }
@@ -337,33 +291,53 @@ fn grouping(key: &[KeyColumn]) -> String {
     value::join(key.iter().enumerate().map(|(i, k)| format!("k{}{}", i + 1, k.collate)), ", ")
 }
 
-/// Joins keys (`n`, `k1`, ...) with the rows that have them now.
-fn states_sql(table: &TablePlan, key: &[KeyColumn], keys: &str) -> String {
-    let present = key.first().map_or("0".to_string(), |k| format!("t.{} IS NOT NULL", quote(&k.name)));
-    format!(
-        "SELECT f.n, {present}, {}, {} FROM ({keys}) AS f LEFT JOIN {} AS t ON {} ORDER BY f.n",
-        key_names("f.", key.len()),
-        carried(table, "t"),
-        quote(&table.source.name),
-        same_key(key, "t", "f")
-    )
-}
-
 struct ReadStates {
     blocks: Vec<Block>,
     keys: u64,
     /// Where the first key stands that did not fit any more.
     stopped_before: Option<i64>,
+    /// Whether a part of some key is NULL.
+    nulls: bool,
+}
+
+impl ReadStates {
+    fn check(&self, table: &TablePlan) -> Result<()> {
+        if self.nulls { Err(null_key(table)) } else { Ok(()) }
+    }
+}
+
+/// A row that has NULL in its key would never be found again.
+fn null_key(table: &TablePlan) -> Error {
+    let key = table.key.join(", ");
+    Error::table(format!("{}: a row has NULL in its key ({key}), by which none is found", table.label()))
+        .remedy("name columns that are never NULL as `key` of the table")
+}
+
+/// Fails when a row has NULL in its key; ranges would pass over it.
+async fn check_keys(session: &mut Session, table: &TablePlan, reads: &Reads) -> Result<()> {
+    let null = reads.key.iter().filter(|k| !k.sure).map(|k| format!("{} IS NULL", quote(&k.name)));
+    let null = value::join(null, " OR ");
+    if null.is_empty() {
+        return Ok(());
+    }
+    let sql = format!("SELECT EXISTS (SELECT 1 FROM {} WHERE {null})", reads.table);
+    let place = session.place.clone();
+    match session.integer(sql).await.doing(&place, "looking for keys with NULL")? {
+        0 => Ok(()),
+        _ => Err(null_key(table)),
+    }
 }
 
 async fn read_states(
     session: &mut Session,
-    sql: String,
+    reads: &Reads,
+    keys: &str,
     args: SqliteArguments,
-    table: &TablePlan,
     most_bytes: Option<u64>,
 ) -> Result<ReadStates, sqlx::Error> {
-    let width = 2 + table.key.len() + table.columns.len();
+    let sql = reads.states(keys);
+    let key = 2..2 + reads.key.len();
+    let mut nulls = false;
     let mut all = Vec::new();
     let mut blocks = Blocks::default();
     let mut stopped_before = None;
@@ -373,14 +347,15 @@ async fn read_states(
             stopped_before = Some(integer(&row, 0)?);
             break;
         }
-        let mut values = decode_all(&row, 0..width)?;
+        let mut values = decode_all(&row, 0..reads.staged_width())?;
+        nulls |= values[key.clone()].contains(&Value::Null);
         values[0] = Value::Integer(i64::try_from(blocks.rows + 1).unwrap_or(i64::MAX));
         all.extend(blocks.push(values));
     }
     drop(rows);
     all.extend(blocks.rest());
     all.push(blocks.end());
-    Ok(ReadStates { blocks: all, keys: blocks.rows, stopped_before })
+    Ok(ReadStates { blocks: all, keys: blocks.rows, stopped_before, nulls })
 }
 
 /// The present states of `keys`, in one snapshot.
@@ -395,18 +370,19 @@ pub(super) async fn states(
     let mut session = source.db.reading(&what).await?;
     let log = Log::find(&mut session, &source.names, table, origin).await?;
     let read_at = Extent::Sqlite(log.end(&mut session).await?);
-    let (_, key) = shape_of(&source.db, &mut session, table).await?;
+    let reads = reads(&source.db, &mut session, table).await?;
+    let key = &reads.key;
     let mut blocks = Vec::new();
     let (mut rows, mut bytes) = (0, 0);
     for some in keys.chunks(MOST_VARIABLES / key.len().max(1)) {
         let (list, args) = key_values(some, rows)?;
         let first = format!(
-            "SELECT min(column1) AS n, {} FROM ({list}) GROUP BY {}",
-            value::join((1..=key.len()).map(|i| format!("column{} AS k{i}", i + 1)), ", "),
+            "SELECT min(column1) AS hw_n, {} FROM ({list}) GROUP BY {}",
+            value::join((1..=key.len()).map(|i| format!("column{} AS hw_k{i}", i + 1)), ", "),
             value::join(key.iter().enumerate().map(|(i, k)| format!("column{}{}", i + 2, k.collate)), ", ")
         );
-        let read = read_states(&mut session, states_sql(table, &key, &first), args, table, None).await;
-        for block in read.doing(place, &what)?.blocks {
+        let read = read_states(&mut session, &reads, &first, args, None).await;
+        for block in reads.checked(read.doing(place, &what))?.blocks {
             match block {
                 Block::End { rows: r, bytes: b } => {
                     rows += r;
@@ -424,7 +400,7 @@ pub(super) async fn states(
 }
 
 /// `VALUES (1, ?, ?), (2, ?, ?)`: keys with their numbers.
-fn key_values(keys: &[Key], before: u64) -> Result<(String, SqliteArguments)> {
+pub(super) fn key_values(keys: &[Key], before: u64) -> Result<(String, SqliteArguments)> {
     let mut args = SqliteArguments::default();
     let mut rows = Vec::with_capacity(keys.len());
     for (n, key) in keys.iter().enumerate() {
@@ -450,13 +426,8 @@ fn number(blocks: &mut [Block]) {
     }
 }
 
-/// The columns by which a table's rows are told apart, for other readers of the table.
-pub(super) async fn key_of(db: &Db, session: &mut Session, table: &TablePlan) -> Result<Vec<KeyColumn>> {
-    Ok(shape_of(db, session, table).await?.1)
-}
-
-/// Whether a table of that shape has the key of the plan.
+/// Whether a table of that shape has the columns of the plan's key.
 pub(super) fn has_key(shape: &Shape, table: &TablePlan) -> bool {
     let key: Vec<&str> = table.key.iter().map(String::as_str).collect();
-    key.is_empty() || shape.key_columns(&key).is_some()
+    shape.told_apart(&key).is_some()
 }

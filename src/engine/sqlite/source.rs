@@ -11,14 +11,15 @@ use super::fault::Doing;
 use super::inspect::Look;
 use super::install::Meta;
 use super::log::Watcher;
-use super::{chunks, fence, inspect, install, log, read, schema, survey};
+use super::{ask, chunks, fence, inspect, install, log, read, schema, survey};
 use crate::engine::{
-    Definition, Fence, Identity, Limits, Measures, Options, Source, Stamp, Survey, Verdict, Watch, Writer,
+    Definition, Fence, Identity, Limits, Measures, Options, Record, Source, Stamp, Survey, Verdict, Watch,
+    Writer,
 };
 use crate::error::{Kind, Result};
 use crate::model::{
-    Batch, Bounds, Extent, Key, Layout, Plan, RowStream, Schema, Sequence, States, TablePlan, Watermark,
-    quote,
+    Batch, Block, Bounds, Extent, Key, Layout, Plan, RowStream, Schema, Sequence, States, TablePlan,
+    Watermark, quote,
 };
 use crate::settings::Endpoint;
 use crate::throttle::Throttle;
@@ -161,6 +162,22 @@ impl Source for SqliteSource {
 
     async fn definitions(&self, plan: &Plan, whole: bool) -> Result<Vec<Definition>> {
         Ok(schema::definitions(self.0.db.catalog_now().await?.as_ref(), plan, whole))
+    }
+
+    async fn sample(&self, table: &TablePlan, rows: u64) -> Result<Vec<Block>> {
+        ask::sample(&self.0, table, rows).await
+    }
+
+    async fn keys_with(&self, table: &TablePlan, column: &str, values: &[String]) -> Result<Vec<Key>> {
+        ask::keys_with(&self.0, table, column, values).await
+    }
+
+    async fn renewed(&self, watch: Watch<'_>, keys: &[Key]) -> Result<Vec<Key>> {
+        ask::renewed(&self.0, watch, keys).await
+    }
+
+    async fn ask(&self, sql: &str, most: usize) -> Result<Vec<Record>> {
+        ask::ask(&self.0.db, sql, most).await
     }
 
     async fn writers(&self, _plan: &Plan) -> Result<Vec<Writer>> {

@@ -82,9 +82,11 @@ async fn target_table(
         let remedy = "nothing: each transaction of highwater drops them and makes them again as they were";
         survey.warnings.push(Finding::of(&table.source, what, remedy));
     }
-    let key: Vec<&str> = table.key_columns().map(|c| c.target.as_str()).collect();
+    // What an expression yields is told apart as the target likes.
+    let plain = || table.key_columns().filter(|c| c.expression.is_none());
+    let key: Vec<&str> = plain().map(|c| c.target.as_str()).collect();
     let same = shape.key_columns(&key).is_none_or(|columns| {
-        let wanted = table.key_columns().map(|c| collation_of(&c.source_type));
+        let wanted = plain().map(|c| collation_of(&c.source_type));
         wanted
             .zip(&columns)
             .all(|(wanted, c)| wanted.eq_ignore_ascii_case(collation_of(&c.collate).trim_matches('"')))

@@ -10,9 +10,11 @@ use super::connect::{Db, Side};
 use super::fault::{self, Doing};
 use super::install::Meta;
 use super::tx::SqliteTx;
-use super::{install, lease, parse, schema, source, survey};
+use super::{ask, install, lease, parse, schema, script, source, survey};
 use crate::engine::template::fill;
-use crate::engine::{CaptureHere, Definition, Identity, Lease, Options, Survey, Target, Tx};
+use crate::engine::{
+    CaptureHere, Client, Definition, Identity, Lease, Options, Record, Script, Survey, Target, Tx,
+};
 use crate::error::Result;
 use crate::ledger;
 use crate::model::{Plan, Schema, TablePlan, quote};
@@ -155,6 +157,26 @@ impl Target for SqliteTarget {
 
     async fn count(&self, table: &TablePlan) -> Result<u64> {
         self.db.count(&table.target.name).await
+    }
+
+    async fn ask(&self, sql: &str, most: usize) -> Result<Vec<Record>> {
+        ask::ask(&self.db, sql, most).await
+    }
+
+    async fn yields(&self, table: &TablePlan, select: &str) -> Result<Vec<String>> {
+        ask::yields(&self.db, table, select).await
+    }
+
+    async fn script(&self) -> Result<Box<dyn Script>> {
+        Ok(Box::new(script::open(self.db.clone(), self.prefix.clone()).await?))
+    }
+
+    async fn client(&self, _whole: bool) -> Result<Client> {
+        Ok(script::client(&self.db))
+    }
+
+    async fn home(&self) -> Result<String> {
+        Ok(self.db.file.to_string())
     }
 
     async fn define(&self, definition: &Definition) -> Result<Option<String>> {

@@ -1,0 +1,138 @@
+//! Looking at a database beside the reading of chunks and batches.
+
+use futures_util::TryStreamExt;
+use sqlx::{AssertSqlSafe, Either};
+
+use super::connect::Server;
+use super::log::{self, Opened, beyond, seen, settle};
+use super::read::KeyColumns;
+use super::select::Reading;
+use super::session::{Session, bytes, flag, record};
+use super::source::Inner;
+use super::value::{join, quote};
+use crate::engine::blocks::Blocks;
+use crate::engine::{Record, Watch};
+use crate::error::{At, Error, Kind, Result};
+use crate::model::{Block, Key, Layout, Strategy, TablePlan, Value};
+
+/// How many keys or values one statement looks for.
+const AT_ONCE: usize = 200;
+
+/// What the server says of an operator's SQL is about the table's rule, whatever the number of the error.
+pub(super) fn of_rule(error: Error) -> Error {
+    match error.kind() {
+        Kind::Failed | Kind::Data => Error::table(error.summary()),
+        _ => error,
+    }
+}
+
+/// The first rows of a table as they would be staged.
+pub(super) async fn sample(source: &Inner, table: &TablePlan, rows: u64) -> Result<Vec<Block>> {
+    let layout = if table.strategy == Strategy::Whole { Layout::Plain } else { Layout::Staged };
+    let reading = Reading::of(table);
+    let selection = reading.layout(layout);
+    let sql = reading.rows(&selection, &source.names.table(&table.source.name), &[]);
+    let mut session = source.server.session().await?;
+    session.execute("START TRANSACTION READ ONLY").await?;
+    let found = sqlx::raw_sql(AssertSqlSafe(format!("{sql} LIMIT {rows}"))).fetch_all(session.connection()?);
+    let found = found.await.map_err(|e| of_rule(session.failed(e)))?;
+    let (mut all, mut blocks) = (Vec::new(), Blocks::default());
+    for row in &found {
+        let mut values = Vec::with_capacity(selection.columns.len() + 2);
+        if layout == Layout::Staged {
+            let number = i64::try_from(blocks.rows + 1).unwrap_or(i64::MAX);
+            values.extend([Value::Integer(number), Value::Integer(1)]);
+        }
+        selection.values(row, 1, &mut values)?;
+        all.extend(blocks.push(values));
+    }
+    session.commit().await?;
+    all.extend(blocks.rest());
+    all.push(blocks.end());
+    Ok(all)
+}
+
+/// The keys of the rows whose `column` has one of the values.
+pub(super) async fn keys_with(
+    source: &Inner,
+    table: &TablePlan,
+    column: &str,
+    values: &[String],
+) -> Result<Vec<Key>> {
+    let key = KeyColumns::of(table);
+    let mut session = source.server.session().await?;
+    let mut found = Vec::new();
+    for some in values.chunks(AT_ONCE) {
+        let same = some.iter().map(|value| format!("t.{} = {value}", quote(column)));
+        let sql = format!(
+            "SELECT DISTINCT {} FROM {} AS t WHERE {}",
+            key.read("t"),
+            source.names.table(&table.source.name),
+            join(same, " OR ")
+        );
+        let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(session.connection()?).await;
+        for row in rows.map_err(|e| session.failed(e))? {
+            let values = (0..table.key.len()).map(|i| bytes(&row, i).map(Option::unwrap_or_default));
+            let values: Vec<&[u8]> = values.collect::<Result<_, _>>().map_err(|e| session.failed(e))?;
+            found.push(key.literals(&values));
+        }
+    }
+    session.close();
+    found.sort();
+    found.dedup();
+    Ok(found)
+}
+
+/// Those of `keys` of which the log beyond the watermark holds an insert or a delete.
+pub(super) async fn renewed(source: &Inner, watch: Watch<'_>, keys: &[Key]) -> Result<Vec<Key>> {
+    let table = watch.table;
+    if keys.is_empty() || table.strategy == Strategy::Whole {
+        return Ok(Vec::new());
+    }
+    let Opened { mut session, log, position } = log::open(source, watch).await?;
+    let key = KeyColumns::of(table);
+    let mut found = Vec::new();
+    for some in keys.chunks(AT_ONCE) {
+        let mut is_found = vec![false; some.len()];
+        for part in beyond(seen(watch.watermark)?) {
+            let each = some.iter().map(|k| format!("MAX({})", key.is_in_log("l", k)));
+            let sql = format!(
+                "SELECT {} FROM {} AS l WHERE {part} AND l.kind IN ('I', 'D')",
+                join(each, ", "),
+                log.name
+            );
+            let row = session.row(sql).await?;
+            for (i, is_found) in is_found.iter_mut().enumerate() {
+                *is_found |= flag(&row, i);
+            }
+        }
+        let those = some.iter().zip(is_found).filter(|(_, is_found)| *is_found);
+        found.extend(those.map(|(key, _)| key.clone()));
+    }
+    settle(source, &mut session, position, watch.origin, &table.label()).await?;
+    session.close();
+    Ok(found)
+}
+
+/// The rows that a query gives, as texts, at most `most`. The session is one that can't write, whatever the
+/// query says, and is not used again.
+pub(super) async fn ask(server: &Server, sql: &str, most: usize) -> Result<Vec<Record>> {
+    let mut session: Session = server.session().await?;
+    let begin = "SET SESSION character_set_results = utf8mb4; SET SESSION TRANSACTION READ ONLY; \
+                 START TRANSACTION READ ONLY";
+    session.execute(begin).await?;
+    let place = session.place.clone();
+    let failed = |e| super::fault::classify(e, &place);
+    let mut rows = Vec::new();
+    let mut answer = sqlx::raw_sql(AssertSqlSafe(sql.to_string())).fetch_many(session.connection()?);
+    while rows.len() < most {
+        match answer.try_next().await.map_err(failed).at("asking")? {
+            Some(Either::Right(row)) => rows.push(record(&row).map_err(failed)?),
+            Some(Either::Left(_)) => {}
+            None => break,
+        }
+    }
+    drop(answer);
+    drop(session);
+    Ok(rows)
+}

@@ -1,0 +1,171 @@
+//! Questions to either side that are not about the rows of a log: an operator's queries, and what
+//! `plan` tries before anything is written.
+
+use futures_util::TryStreamExt;
+use sqlx::sqlite::{SqliteArguments, SqliteRow};
+use sqlx::{AssertSqlSafe, Column, Executor, Row, SqlSafeStr, Statement};
+
+use super::catalog::affinity;
+use super::connect::Db;
+use super::fault::Doing;
+use super::log::{self, Log};
+use super::read::{MOST_VARIABLES, key_values, reads};
+use super::select::enclosed;
+use super::source::Inner;
+use super::value::{self, decode_all, integer};
+use crate::engine::blocks::Blocks;
+use crate::engine::{Record, Watch};
+use crate::error::{Error, Kind, Result};
+use crate::model::sql::{Word, words};
+use crate::model::{Block, Key, Layout, TablePlan, Value, quote};
+
+/// The rows that a query gives, as texts. The session can't write, and is thrown away: whatever the
+/// query has done to it ends with it.
+pub(super) async fn ask(db: &Db, sql: &str, most: usize) -> Result<Vec<Record>> {
+    let what = "asking a query";
+    one_statement(sql)?;
+    let mut session = db.reading(what).await?;
+    let query = sqlx::query(AssertSqlSafe(sql.to_string())).persistent(false);
+    let mut rows = query.fetch(session.connection());
+    let mut answer = Vec::new();
+    while answer.len() < most
+        && let Some(row) = rows.try_next().await.doing(&db.place, what)?
+    {
+        answer.push(record(&row).doing(&db.place, what)?);
+    }
+    Ok(answer)
+}
+
+fn one_statement(sql: &str) -> Result<()> {
+    let words = words(sql);
+    let end = words.iter().position(|(_, word)| *word == Word::Sign(';'));
+    if end.is_some_and(|end| end + 1 < words.len()) {
+        return Err(Error::usage(format!("more than one statement where one query belongs: {sql}")));
+    }
+    Ok(())
+}
+
+/// A row as texts.
+pub(super) fn record(row: &SqliteRow) -> Result<Record, sqlx::Error> {
+    let column = |i| {
+        Ok(match value::decode(row, i)? {
+            Value::Null => None,
+            Value::Integer(number) => Some(number.to_string()),
+            Value::Real(number) => Some(number.to_string()),
+            Value::Text(bytes) | Value::Blob(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
+        })
+    };
+    (0..row.len()).map(column).collect()
+}
+
+/// What the server refuses in an operator's SQL is a fault of the table's rule.
+pub(super) fn of_rule<T>(table: &TablePlan, done: Result<T>) -> Result<T> {
+    done.map_err(|error| match error.kind() {
+        Kind::Unavailable | Kind::Table => error,
+        _ => Error::table(format!("{}: {}", table.label(), error.summary())),
+    })
+}
+
+/// The first rows of a table as they would be staged.
+pub(super) async fn sample(source: &Inner, table: &TablePlan, rows: u64) -> Result<Vec<Block>> {
+    let what = format!("trying the rules of {}", table.source);
+    let place = &source.db.place;
+    let mut session = source.db.reading(&what).await?;
+    let reads = reads(&source.db, &mut session, table).await?;
+    let (sql, width) = reads.rows(Layout::Staged, &[]);
+    let found = session.all(format!("{sql} LIMIT {rows}"), SqliteArguments::default()).await;
+    let found = of_rule(table, found.doing(place, &what))?;
+    session.end().await.doing(place, &what)?;
+    let mut blocks = Blocks::default();
+    let mut all = Vec::new();
+    for row in &found {
+        let number = i64::try_from(blocks.rows + 1).unwrap_or(i64::MAX);
+        let values = decode_all(row, 0..width).doing(place, &what)?;
+        let staged = [Value::Integer(number), Value::Integer(1)].into_iter().chain(values).collect();
+        all.extend(blocks.push(staged));
+    }
+    all.extend(blocks.rest());
+    all.push(blocks.end());
+    Ok(all)
+}
+
+/// The keys of the rows whose `column` has one of the values.
+pub(super) async fn keys_with(
+    source: &Inner,
+    table: &TablePlan,
+    column: &str,
+    values: &[String],
+) -> Result<Vec<Key>> {
+    let what = format!("looking for rows of {}", table.source);
+    let place = &source.db.place;
+    let mut session = source.db.reading(&what).await?;
+    let reads = reads(&source.db, &mut session, table).await?;
+    let values = values.iter().map(|v| value::from_literal(v)).collect::<Result<Vec<_>>>()?;
+    let mut keys = Vec::new();
+    for some in values.chunks(MOST_VARIABLES) {
+        let places = value::join(some.iter().map(|v| format!("({})", value::placeholder(v))), ", ");
+        let condition = format!("{}.{} IN (VALUES {places})", reads.table, quote(column));
+        let (sql, _) = reads.rows(Layout::Keys, &[condition]);
+        let mut args = SqliteArguments::default();
+        for part in some {
+            value::bind(&mut args, part.clone()).doing(place, &what)?;
+        }
+        let rows = session.all(sql, args).await.doing(place, &what)?;
+        for row in &rows {
+            keys.push(value::to_key(&decode_all(row, 0..reads.key.len()).doing(place, &what)?));
+        }
+    }
+    session.end().await.doing(place, &what)?;
+    Ok(keys)
+}
+
+/// Those of `keys` of which the log beyond the watermark holds more than updates.
+pub(super) async fn renewed(source: &Inner, watch: Watch<'_>, keys: &[Key]) -> Result<Vec<Key>> {
+    let table = watch.table;
+    let what = format!("reading what changed in {}", table.source);
+    let place = &source.db.place;
+    let mut session = source.db.reading(&what).await?;
+    let from = log::mark(watch.watermark)?;
+    let log = Log::find(&mut session, &source.names, table, watch.origin).await?;
+    log.check(&mut session, &table.label(), from).await?;
+    let key = reads(&source.db, &mut session, table).await?.key;
+    let same = key.iter().enumerate().map(|(i, k)| format!("l.k{} = f.column{}{}", i + 1, i + 2, k.collate));
+    let same = value::join(same, " AND ");
+    let mut renewed = Vec::new();
+    for some in keys.chunks(MOST_VARIABLES / key.len().max(1)) {
+        let (list, args) = key_values(some, 0)?;
+        let sql = format!(
+            "SELECT DISTINCT f.column1 FROM {} AS l JOIN ({list}) AS f ON {same} \
+             WHERE l.id > {} AND l.kind <> 'U' ORDER BY 1",
+            log.name, from.id
+        );
+        for row in &session.all(sql, args).await.doing(place, &what)? {
+            let number = usize::try_from(integer(row, 0).doing(place, &what)?).unwrap_or_default();
+            renewed.extend(number.checked_sub(1).and_then(|n| some.get(n)).cloned());
+        }
+    }
+    session.end().await.doing(place, &what)?;
+    Ok(renewed)
+}
+
+/// The names of the columns that `select` yields over `changed`.
+pub(super) async fn yields(db: &Db, table: &TablePlan, select: &str) -> Result<Vec<String>> {
+    let what = format!("trying the rules of {}", table.source);
+    let columns = table.changed().into_iter();
+    let columns = columns.map(|(name, kind, _)| format!("CAST(NULL AS {}) AS {}", bare(kind), quote(name)));
+    let columns = value::join(columns, ", ");
+    let sql = format!("WITH changed AS (SELECT {columns} WHERE 0) SELECT * FROM {}", enclosed(select));
+    let mut session = db.reading(&what).await?;
+    let prepared = session.connection().prepare(AssertSqlSafe(sql).into_sql_str()).await;
+    let prepared = of_rule(table, prepared.doing(&db.place, &what))?;
+    let names = prepared.columns().iter().map(|c| c.name().to_string()).collect();
+    session.end().await.doing(&db.place, &what)?;
+    Ok(names)
+}
+
+/// What a declared type, with its collation, makes of values.
+pub(super) fn bare(declared: &str) -> &'static str {
+    let kind = declared.rsplit_once("COLLATE ").map_or(declared, |(kind, _)| kind).trim();
+    // In a STRICT table it leaves all as it is; in others all is done already.
+    if kind.eq_ignore_ascii_case("ANY") { "BLOB" } else { affinity(kind) }
+}

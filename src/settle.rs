@@ -1,0 +1,237 @@
+//! Finds out, once the target's schema is upgraded, which rows are whose: keys that only the target has
+//! are *native* (the upgrade made them), keys that only the source has and that are not dirty are *removed*
+//! (the upgrade deleted them). Replay and verification leave both alone
+//! (docs/how-it-works.md, "ownership is known, not guessed").
+//!
+//! Runs while replay is paused: the watermarks stand still, and with them what is dirty. The source's keys
+//! are read first and the dirty ones after them, so a key that production changed since the pause began is
+//! among the dirty ones, whatever it looked like in between.
+
+use std::collections::HashSet;
+
+use sha2::{Digest, Sha256};
+
+use crate::copy::no_rows;
+use crate::engine::{Feed, KeyDifferences, Limits, Target, Tx, Watch};
+use crate::error::{At, Error, Kind, Result};
+use crate::ledger::{Ledger, TableEntry, owned, owned::Owned};
+use crate::model::{Bounds, Key, Layout, Strategy, TablePlan, TableState};
+use crate::pair::Pair;
+use crate::plan;
+use crate::settings::EngineKind;
+
+/// How many rows of a keyless table are compared one by one.
+const MOST_COMPARED: usize = 200_000;
+
+/// What was found of one table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settled {
+    /// The table.
+    pub label: String,
+    /// How many target rows only the upgrade made.
+    pub native: u64,
+    /// How many rows the upgrade deleted.
+    pub removed: u64,
+}
+
+/// Settles every table of the plan; gives those of which not all is production's. Each is recorded in one transaction; dying between does no harm, as
+/// settling again finds the same.
+///
+/// # Errors
+/// [`Kind::Refused`] when it can't be told whose rows are whose; nothing is recorded of that table then.
+pub async fn settle(pair: &Pair) -> Result<Vec<Settled>> {
+    let entry = pair.ledger.read().await?;
+    let mut all = Vec::new();
+    for table in &pair.plan.tables {
+        let label = table.label();
+        let copied = entry.tables.iter().find(|t| t.label == label && t.state != TableState::Waiting);
+        let found = match (table.strategy, copied) {
+            (Strategy::Whole, None) => continue,
+            (Strategy::Whole, Some(entry)) => {
+                whole(pair, table, entry).await.at(&table.source)?;
+                continue;
+            }
+            (Strategy::Keyed, None) => before_copy(pair, table).await.at(&table.source)?,
+            (Strategy::Keyed, Some(entry)) => keyed(pair, table, entry).await.at(&table.source)?,
+        };
+        if found.native + found.removed > 0 {
+            let what =
+                format!("{label}: the upgrade made {} rows and deleted {}", found.native, found.removed);
+            pair.ledger.event(&what).await?;
+            all.push(found);
+        }
+    }
+    Ok(all)
+}
+
+/// Nothing is copied yet: every row that stands there is the upgrade's.
+async fn before_copy(pair: &Pair, table: &TablePlan) -> Result<Settled> {
+    let mut tx = pair.sides.target.begin().await?;
+    let nothing = no_rows(table.form);
+    let found = tx.compare_keys(table, Feed::Read(&nothing)).await?;
+    record(pair, tx, table, &found.target_only, &[]).await
+}
+
+async fn keyed(pair: &Pair, table: &TablePlan, entry: &TableEntry) -> Result<Settled> {
+    let watch = watch(table, entry)?;
+    same_keys(table, entry)?;
+    let parked = pair.ledger.parked(&entry.label, i64::MAX).await?;
+    let parked: HashSet<Key> = parked.into_iter().map(|p| p.key).collect();
+    let mut keys = pair.sides.source.stream(watch, &Bounds::all(), Layout::Keys).await?;
+    let mut tx = pair.sides.target.begin().await?;
+    let KeyDifferences { source_only, target_only } = tx.compare_keys(table, Feed::Stream(&mut keys)).await?;
+    let dirty = Dirty::read(pair, tx.as_mut(), watch).await?;
+    let is_removed = |key: &Key| !dirty.keys.contains(key) && !parked.contains(key);
+    let removed: Vec<Key> = source_only.into_iter().filter(is_removed).collect();
+    let native: Vec<Key> = target_only.into_iter().filter(|key| !dirty.standing.contains(key)).collect();
+    if dirty.truncated && !native.is_empty() {
+        let what = format!(
+            "production truncated the table while it was upgraded: of {} target rows it can't be told whether the \
+             upgrade made them",
+            native.len()
+        );
+        let remedy = "restore staging to before the upgrade, let replay catch up, and upgrade again; or delete the \
+                      rows that are not the upgrade's, and `highwater upgrade --done`";
+        return Err(Error::refused(what).remedy(remedy));
+    }
+    record(pair, tx, table, &native, &removed).await
+}
+
+/// The keys that production changed since replay was paused.
+struct Dirty {
+    keys: HashSet<Key>,
+    /// The matched columns of the target rows of these.
+    standing: HashSet<Key>,
+    truncated: bool,
+}
+
+impl Dirty {
+    async fn read(pair: &Pair, tx: &mut dyn Tx, watch: Watch<'_>) -> Result<Self> {
+        let mut dirty = Dirty { keys: HashSet::new(), standing: HashSet::new(), truncated: false };
+        let columns: Vec<String> = watch.table.matched().map(|(pair, _)| pair.target.clone()).collect();
+        let limits =
+            Limits { rows: pair.settings.replay.batch_rows, bytes: pair.settings.replay.batch_bytes };
+        let mut from = watch.watermark.clone();
+        loop {
+            let batch = pair.sides.source.batch(Watch { watermark: &from, ..watch }, limits).await?;
+            dirty.truncated |= batch.prune;
+            if batch.keys > 0 {
+                tx.stage(watch.table, Feed::Read(&batch.states.blocks)).await?;
+                let numbers = tx.staged(watch.table).await?;
+                dirty.keys.extend(tx.staged_keys(watch.table, &numbers).await?);
+                for (_, values) in tx.standing(watch.table, &columns).await? {
+                    dirty.standing.insert(values.into_iter().map(Option::unwrap_or_default).collect());
+                }
+                tx.unstage(watch.table, &numbers).await?;
+            }
+            if !batch.more {
+                return Ok(dirty);
+            }
+            from = batch.to;
+        }
+    }
+}
+
+/// Notes of each keyless table what identifies its rows on the target, before the upgrade begins.
+///
+/// # Errors
+/// When the target can't be read or written.
+pub async fn keep_baselines(target: &dyn Target, ledger: &Ledger, engine: EngineKind) -> Result<()> {
+    for entry in ledger.read().await?.tables {
+        if let Some(table) = entry.plan.as_ref().filter(|t| t.strategy == Strategy::Whole) {
+            ledger.set_baseline(&entry.label, baseline(target, table, engine).await?).await?;
+        }
+    }
+    Ok(())
+}
+
+/// What identifies the rows of a keyless target table, whatever their order, by the columns that are carried
+/// as they are; `None` where there are too many rows.
+async fn baseline(target: &dyn Target, table: &TablePlan, engine: EngineKind) -> Result<Option<String>> {
+    let mut columns: Vec<(&str, &str)> = table
+        .columns
+        .iter()
+        .filter(|c| c.expression.is_none())
+        .map(|c| (c.source.as_str(), c.target.as_str()))
+        .collect();
+    // In the order of the source's names, which the upgrade does not change.
+    columns.sort_unstable();
+    let list: Vec<String> = columns.iter().map(|(_, target)| plan::quoted(engine, target)).collect();
+    let sql = format!("SELECT {} FROM {}", list.join(", "), plan::quoted_table(engine, &table.target));
+    let rows = target.ask(&sql, MOST_COMPARED + 1).await?;
+    if rows.len() > MOST_COMPARED {
+        return Ok(None);
+    }
+    let mut digests: Vec<[u8; 32]> =
+        rows.iter().map(|row| Sha256::digest(serde_json::to_vec(row).unwrap_or_default()).into()).collect();
+    digests.sort_unstable();
+    Ok(Some(hex::encode(Sha256::digest(digests.concat()))))
+}
+
+/// A keyless table has no keys to tell rows apart by. Where the upgrade left its rows alone, it goes on; else
+/// whatever production does there next would undo the upgrade.
+async fn whole(pair: &Pair, table: &TablePlan, entry: &TableEntry) -> Result<()> {
+    let (target, engine) = (pair.sides.target.as_ref(), pair.database.target.engine());
+    if entry.baseline.is_some() && baseline(target, table, engine).await? == entry.baseline {
+        return Ok(());
+    }
+    let watch = watch(table, entry)?;
+    let mut rows = pair.sides.source.stream(watch, &Bounds::all(), Layout::Plain).await?;
+    let mut tx = target.begin().await?;
+    let differs = tx.replace(table, Feed::Stream(&mut rows)).await?;
+    drop(tx);
+    if differs.deleted == 0 && differs.inserted == 0 {
+        return Ok(());
+    }
+    let what = format!(
+        "it has no key, and {} of its rows on the target are not production's, {} of production's are missing: the \
+         upgrade's changes can't be told from production's",
+        differs.deleted, differs.inserted
+    );
+    let remedy = "name columns that are unique in a rule (`key`) before the copy, or add it to `exclude`; then \
+                  `highwater upgrade --done` again";
+    Err(Error::refused(what).remedy(remedy))
+}
+
+async fn record(
+    pair: &Pair,
+    mut tx: Box<dyn Tx>,
+    table: &TablePlan,
+    native: &[Key],
+    removed: &[Key],
+) -> Result<Settled> {
+    let (database, label) = (&pair.database.name, table.label());
+    owned::record(tx.as_mut(), database, &label, Owned::Native, native).await?;
+    owned::record(tx.as_mut(), database, &label, Owned::Removed, removed).await?;
+    tx.commit().await?;
+    Ok(Settled { label, native: native.len() as u64, removed: removed.len() as u64 })
+}
+
+fn watch<'a>(table: &'a TablePlan, entry: &'a TableEntry) -> Result<Watch<'a>> {
+    match (&entry.watermark, &entry.origin, entry.state) {
+        (Some(watermark), Some(origin), TableState::Replaying | TableState::Stopped) => {
+            Ok(Watch { table, watermark, origin })
+        }
+        _ => Err(Error::new(
+            Kind::Refused,
+            format!("it is {}, so it can't be told which rows the upgrade made or deleted", entry.state),
+        )
+        .remedy("let every table be copied before the upgrade begins")),
+    }
+}
+
+/// The change log holds the keys that were captured. Under another key or filter all of the source's rows
+/// would seem to be the upgrade's doing.
+fn same_keys(table: &TablePlan, entry: &TableEntry) -> Result<()> {
+    let Some(before) = &entry.plan else { return Ok(()) };
+    let changed = if before.key != table.key {
+        "key"
+    } else if before.rule.filter != table.rule.filter {
+        "where"
+    } else {
+        return Ok(());
+    };
+    let what = format!("its rule's `{changed}` is not the one that it was copied under");
+    let remedy = "put it back as it was; what says which rows are carried must be there before the copy";
+    Err(Error::refused(what).remedy(remedy))
+}

@@ -1,0 +1,409 @@
+//! Runs the scripts of an upgrade.
+//!
+//! How far a script is stands in the ledger, written in the very session that runs the statements. Where
+//! a transaction is open there, ours around the whole script or one of the script's own, the record commits
+//! with what it is about, or is undone with it. Where each statement commits by itself, `running` is written
+//! before and the count behind it: a crash between leaves a statement of which nobody knows whether it took
+//! effect, and an operator has to say where to go on.
+
+use std::path::PathBuf;
+
+use super::Progress;
+use crate::engine::{Lease, Parsed, Role, Script, Statement, Target};
+use crate::error::{Error, Kind, Result};
+use crate::fault;
+use crate::ledger::{self, Ledger, ScriptEntry, ScriptState};
+use crate::settings::{UpgradeRunner, UpgradeSettings};
+
+/// How much of a statement is shown.
+const SHOWN: usize = 120;
+
+/// A script that was read.
+pub(super) struct ScriptText {
+    ordinal: i64,
+    path: PathBuf,
+    text: String,
+    parsed: Parsed,
+}
+
+/// A script that has run.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct ScriptDone {
+    /// Where it was found.
+    pub path: String,
+    /// Its statements.
+    pub statements: usize,
+    /// How many of them ran now; the others had before.
+    pub ran: usize,
+}
+
+/// What the scripts are run with.
+pub(super) struct Running<'a> {
+    pub(super) target: &'a dyn Target,
+    pub(super) ledger: &'a Ledger,
+    pub(super) lease: &'a mut dyn Lease,
+    pub(super) runner: UpgradeRunner,
+    pub(super) next: Option<usize>,
+    pub(super) progress: Progress<'a>,
+    pub(super) scripts: &'a [ScriptText],
+}
+
+/// Reads all scripts and takes them apart, before anything is touched.
+pub(super) fn read(settings: &UpgradeSettings, session: &dyn Script) -> Result<Vec<ScriptText>> {
+    let read = |(ordinal, path): (i64, &PathBuf)| {
+        let text = std::fs::read_to_string(path)
+            .map_err(|e| Error::refused(format!("script {} can't be read", path.display())).because(e))?;
+        let text = text.strip_prefix('\u{feff}').map(str::to_string).unwrap_or(text);
+        let parsed = match settings.runner {
+            UpgradeRunner::Highwater => {
+                session.split(&text).map_err(|e| Error::refused(format!("script {}:{e}", path.display())))?
+            }
+            // It is the client's to take apart: one step for us.
+            UpgradeRunner::Client => {
+                let one_transaction = session.split(&text).is_ok_and(|parsed| parsed.one_transaction);
+                let whole = Statement { line: 1, sql: text.clone(), data: None, role: Role::Ordinary };
+                Parsed { statements: vec![whole], one_transaction }
+            }
+        };
+        Ok(ScriptText { ordinal, path: path.clone(), text, parsed })
+    };
+    (1..).zip(&settings.scripts).map(read).collect()
+}
+
+/// Refuses unless all scripts have run as they are.
+pub(super) async fn check_done(ledger: &Ledger, scripts: &[ScriptText]) -> Result<()> {
+    let known = ledger.scripts().await?;
+    for script in scripts {
+        match known.iter().find(|k| k.ordinal == script.ordinal) {
+            Some(entry) => script.check_unchanged(entry)?,
+            None => {
+                return Err(Error::refused(format!(
+                    "script {} was not part of the upgrade, which has ended",
+                    script.shown()
+                ))
+                .remedy("run it on the target yourself, or take it out of upgrade.scripts"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Runs what has not run yet.
+pub(super) async fn run(mut running: Running<'_>) -> Result<Vec<ScriptDone>> {
+    let known = running.ledger.scripts().await?;
+    let mut done = Vec::new();
+    let mut next = running.next;
+    for script in running.scripts {
+        let entry = known.iter().find(|k| k.ordinal == script.ordinal);
+        if let Some(entry) = entry.filter(|e| e.state == ScriptState::Done) {
+            script.check_unchanged(entry)?;
+            (running.progress)(&format!("{}: has run already, at {}", script.shown(), ended(entry)));
+            done.push(script.done(0));
+            continue;
+        }
+        let from = script.start(entry, next.take())?;
+        let entry = entry.cloned().unwrap_or_else(|| script.entry());
+        let ran = match running.runner {
+            UpgradeRunner::Highwater => script.run(&mut running, entry, from).await?,
+            UpgradeRunner::Client => script.run_by_client(&running, entry, from).await?,
+        };
+        done.push(script.done(ran));
+    }
+    Ok(done)
+}
+
+fn ended(entry: &ScriptEntry) -> &str {
+    entry.ended_at.as_deref().unwrap_or("an unknown time")
+}
+
+impl ScriptText {
+    fn shown(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    fn done(&self, ran: usize) -> ScriptDone {
+        ScriptDone { path: self.shown(), statements: self.parsed.statements.len(), ran }
+    }
+
+    fn entry(&self) -> ScriptEntry {
+        ScriptEntry {
+            ordinal: self.ordinal,
+            path: self.shown(),
+            checksum: self.checksum(0),
+            state: ScriptState::Open,
+            statements: 0,
+            begun_at: ledger::now(),
+            ended_at: None,
+        }
+    }
+
+    /// The checksum of the first statements.
+    fn checksum(&self, count: usize) -> String {
+        let text: Vec<String> =
+            self.parsed.statements.iter().take(count).map(|s| format!("{}\0", s.sql)).collect();
+        ScriptEntry::checksum_of(&text.concat())
+    }
+
+    fn check_unchanged(&self, entry: &ScriptEntry) -> Result<()> {
+        if entry.checksum == ScriptEntry::checksum_of(&self.text) {
+            return Ok(());
+        }
+        Err(Error::refused(format!(
+            "script {} has run at {}, and is another one now",
+            self.shown(),
+            ended(entry)
+        ))
+        .remedy("put it back as it was; what is to be run besides belongs into a script of its own"))
+    }
+
+    /// With which statement (from 0) to go on.
+    fn start(&self, entry: Option<&ScriptEntry>, next: Option<usize>) -> Result<usize> {
+        let count = self.parsed.statements.len();
+        if let Some(next) = next {
+            if next == 0 || next > count + 1 {
+                return Err(Error::usage(format!("--next {next}: {} has {count} statements", self.shown())));
+            }
+            return Ok(next - 1);
+        }
+        let Some(entry) = entry else { return Ok(0) };
+        let done = usize::try_from(entry.statements).unwrap_or(usize::MAX);
+        if entry.state == ScriptState::Running {
+            return Err(Error::refused(format!(
+                "script {} was broken off: {} may or may not have taken effect",
+                self.shown(),
+                self.place(done)
+            ))
+            .remedy(format!(
+                "look at the target: `highwater upgrade --next {}` goes on behind it, `--next {}` runs it again",
+                done + 2,
+                done + 1
+            )));
+        }
+        if done > count || entry.checksum != self.checksum(done) {
+            return Err(Error::refused(format!(
+                "script {}: its first {done} statements have run, and are others now",
+                self.shown()
+            ))
+            .remedy("put them back as they were; what comes behind them may be mended"));
+        }
+        Ok(done)
+    }
+
+    /// The statement with that number (from 0), for people.
+    fn place(&self, n: usize) -> String {
+        match self.parsed.statements.get(n) {
+            Some(s) => format!(
+                "statement {} of {} ({}:{}, `{}`)",
+                n + 1,
+                self.parsed.statements.len(),
+                self.shown(),
+                s.line,
+                shortened(&s.sql)
+            ),
+            None => format!("{} as a whole", self.shown()),
+        }
+    }
+
+    async fn run(&self, running: &mut Running<'_>, entry: ScriptEntry, from: usize) -> Result<usize> {
+        let mut session = running.target.script().await?;
+        let outcome = if self.parsed.one_transaction && from == 0 {
+            self.run_whole(running, session.as_mut(), entry).await
+        } else {
+            self.run_singly(running, session.as_mut(), entry, from).await
+        };
+        drop(session);
+        outcome?;
+        self.check_recorded(running.ledger).await?;
+        fault::point("after_script").await?;
+        Ok(self.parsed.statements.len() - from)
+    }
+
+    /// A script that leaves its transaction open has lost what it did there.
+    async fn check_recorded(&self, ledger: &Ledger) -> Result<()> {
+        let known = ledger.scripts().await?;
+        let entry = known.iter().find(|k| k.ordinal == self.ordinal);
+        if entry.is_some_and(|e| e.state == ScriptState::Done) {
+            return Ok(());
+        }
+        let n = entry.map_or(0, |e| usize::try_from(e.statements).unwrap_or_default());
+        Err(Error::failed(format!(
+            "script {} ends in the middle of a transaction, which is undone; next is {}",
+            self.shown(),
+            self.place(n)
+        ))
+        .remedy("end it with COMMIT; then `highwater upgrade` again"))
+    }
+
+    /// All of it in one transaction, with the record of it.
+    async fn run_whole(
+        &self,
+        running: &mut Running<'_>,
+        session: &mut dyn Script,
+        entry: ScriptEntry,
+    ) -> Result<()> {
+        let statements = &self.parsed.statements;
+        let settings = statements.iter().take_while(|s| s.role == Role::Session).count();
+        let mut open = false;
+        for (n, statement) in statements.iter().enumerate() {
+            if n == settings {
+                session.begin().await?;
+                open = true;
+            }
+            running.lease.check().await?;
+            (running.progress)(&self.place(n));
+            if let Err(error) = session.run(statement).await {
+                return Err(self.failed(n, &error, "nothing of the script stays: it is undone as a whole"));
+            }
+            fault::point("after_statement").await?;
+        }
+        self.record(running.ledger, session, &self.ended_entry(entry)).await?;
+        fault::point("before_script_commit").await?;
+        if open {
+            session.commit().await.map_err(|e| {
+                self.failed(statements.len().saturating_sub(1), &e, "nothing of the script stays")
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Statement by statement, each recorded.
+    async fn run_singly(
+        &self,
+        running: &mut Running<'_>,
+        session: &mut dyn Script,
+        mut entry: ScriptEntry,
+        from: usize,
+    ) -> Result<()> {
+        let statements = &self.parsed.statements;
+        for statement in statements.iter().take(from).filter(|s| s.role == Role::Session) {
+            // What only set the session that is gone.
+            session.run(statement).await.map_err(|e| e.at(format!("{}:{}", self.shown(), statement.line)))?;
+        }
+        self.mark(&mut entry, ScriptState::Open, from);
+        self.record(running.ledger, session, &entry).await?;
+        for (n, statement) in statements.iter().enumerate().skip(from) {
+            running.lease.check().await?;
+            (running.progress)(&self.place(n));
+            match statement.role {
+                Role::Begin | Role::Rollback => {}
+                // In the transaction that it commits.
+                Role::Commit => {
+                    self.mark(&mut entry, ScriptState::Open, n + 1);
+                    self.record(running.ledger, session, &entry).await?;
+                }
+                Role::Ordinary | Role::Session => {
+                    self.mark(&mut entry, ScriptState::Running, n);
+                    self.record(running.ledger, session, &entry).await?;
+                }
+            }
+            fault::point("before_statement").await?;
+            if let Err(error) = session.run(statement).await {
+                return Err(self.broken(running, session, n, error).await);
+            }
+            fault::point("after_statement").await?;
+            self.mark(&mut entry, ScriptState::Open, n + 1);
+            if statement.role != Role::Commit {
+                self.record(running.ledger, session, &entry).await?;
+            }
+        }
+        self.record(running.ledger, session, &self.ended_entry(entry)).await
+    }
+
+    /// What stands in the ledger after a statement failed, and the error that says so.
+    async fn broken(&self, running: &Running<'_>, session: &mut dyn Script, n: usize, error: Error) -> Error {
+        if error.kind() == Kind::Unavailable || session.rollback().await.is_err() {
+            // Nobody knows: the record of `running` says so at the next start.
+            return self.failed(n, &error, "it may or may not have taken effect");
+        }
+        match self.reopen(running.ledger, n).await {
+            Ok(next) if next == n => {
+                self.failed(n, &error, "it is next: mend it, then `highwater upgrade` again")
+            }
+            Ok(next) => {
+                let state = format!("its transaction is undone; next is {}", self.place(next));
+                self.failed(n, &error, &state)
+            }
+            Err(other) => self.failed(n, &error, &format!("that could not be recorded: {}", other.summary())),
+        }
+    }
+
+    /// The statement that the server refused has not taken effect: it is next, unless more was undone.
+    async fn reopen(&self, ledger: &Ledger, n: usize) -> Result<usize> {
+        let known = ledger.scripts().await?;
+        let Some(mut entry) = known.into_iter().find(|k| k.ordinal == self.ordinal) else { return Ok(0) };
+        if entry.state == ScriptState::Running {
+            self.mark(&mut entry, ScriptState::Open, n);
+            ledger.record_script(&entry).await?;
+        }
+        Ok(usize::try_from(entry.statements).unwrap_or_default())
+    }
+
+    async fn run_by_client(
+        &self,
+        running: &Running<'_>,
+        mut entry: ScriptEntry,
+        from: usize,
+    ) -> Result<usize> {
+        if from > 0 {
+            running.ledger.record_script(&self.ended_entry(entry)).await?;
+            return Ok(0);
+        }
+        let client = running.target.client(self.parsed.one_transaction).await?;
+        let is_whole = client.is_whole();
+        self.mark(&mut entry, ScriptState::Running, 0);
+        running.ledger.record_script(&entry).await?;
+        (running.progress)(&format!("{}: run by the client", self.shown()));
+        fault::point("before_statement").await?;
+        let ran = client.run(&self.path).await;
+        fault::point("after_statement").await?;
+        if let Err(error) = ran {
+            if is_whole {
+                entry.state = ScriptState::Open;
+                running.ledger.record_script(&entry).await?;
+                return Err(error.at(format!("script {}", self.shown())).remedy("it is undone as a whole"));
+            }
+            return Err(error.at(format!("script {}", self.shown())).remedy(
+                "see how far it came and mend the target; `highwater upgrade --next 1` runs it again, \
+                 with `--next 2` it counts as done",
+            ));
+        }
+        running.ledger.record_script(&self.ended_entry(entry)).await?;
+        Ok(self.parsed.statements.len())
+    }
+
+    fn mark(&self, entry: &mut ScriptEntry, state: ScriptState, done: usize) {
+        entry.state = state;
+        entry.path = self.shown();
+        entry.statements = i64::try_from(done).unwrap_or(i64::MAX);
+        entry.checksum = self.checksum(done);
+    }
+
+    fn ended_entry(&self, mut entry: ScriptEntry) -> ScriptEntry {
+        self.mark(&mut entry, ScriptState::Done, self.parsed.statements.len());
+        entry.checksum = ScriptEntry::checksum_of(&self.text);
+        entry.ended_at = Some(ledger::now());
+        entry
+    }
+
+    async fn record(&self, ledger: &Ledger, session: &mut dyn Script, entry: &ScriptEntry) -> Result<()> {
+        ledger.record_script_in(session, entry).await.map_err(|e| {
+            e.at(format!("script {}: how far it is can't be recorded in its session", self.shown())).remedy(
+                "does it change the role or make the session read-only? set upgrade.runner = \"client\"",
+            )
+        })
+    }
+
+    fn failed(&self, n: usize, error: &Error, state: &str) -> Error {
+        let kind = if error.kind() == Kind::Unavailable { Kind::Unavailable } else { Kind::Failed };
+        Error::new(kind, format!("{} failed: {}; {state}", self.place(n), error.summary()))
+            .remedy("the database is still being upgraded, and the change log is kept")
+    }
+}
+
+fn shortened(sql: &str) -> String {
+    let line = sql.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{} ..", &line[..end]),
+        None => line,
+    }
+}

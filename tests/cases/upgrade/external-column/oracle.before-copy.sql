@@ -1,0 +1,1 @@
+UPDATE sp_app SET secret_hash = NULL;

@@ -1,0 +1,11 @@
+INSERT INTO idn_oauth_consumer_apps VALUES ('k8', 'App 8', NULL);
+INSERT INTO idn_oauth2_authorization_code VALUES ('c10', 'k8', 'openid'), ('c11', 'k1', 'email'), ('c12', 'k7', NULL);
+UPDATE idn_oauth2_authorization_code SET consumer_key = 'k8', scope = 'phone' WHERE authorization_code = 'c8';
+UPDATE idn_oauth2_authorization_code SET consumer_key = 'k1' WHERE authorization_code = 'c5';
+DELETE FROM idn_oauth2_authorization_code WHERE authorization_code = 'c6';
+DELETE FROM idn_oauth_consumer_apps WHERE consumer_key = 'k4';
+INSERT INTO idn_oauth_consumer_apps VALUES ('k4', 'App 4 again', NULL);
+INSERT INTO idn_oauth2_authorization_code VALUES ('c13', 'k4', 'openid');
+INSERT INTO idn_oauth_consumer_apps VALUES ('k22', 'App 2', NULL);
+UPDATE idn_oauth2_authorization_code SET consumer_key = 'k22' WHERE consumer_key = 'k2';
+DELETE FROM idn_oauth_consumer_apps WHERE consumer_key = 'k2';

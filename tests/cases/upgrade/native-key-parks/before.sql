@@ -1,0 +1,1 @@
+INSERT INTO um_user VALUES (4, 'dan');

@@ -1,0 +1,1 @@
+CREATE TABLE um_user (um_id INT NOT NULL PRIMARY KEY, um_user_name VARCHAR(60) NOT NULL);

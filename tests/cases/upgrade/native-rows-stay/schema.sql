@@ -1,0 +1,2 @@
+CREATE TABLE um_user (um_id INT NOT NULL PRIMARY KEY, um_user_name VARCHAR(60) NOT NULL);
+CREATE TABLE idn_oauth2_scope (name VARCHAR(60) NOT NULL PRIMARY KEY, display_name VARCHAR(60));

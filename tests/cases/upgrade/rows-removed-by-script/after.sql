@@ -1,0 +1,11 @@
+INSERT INTO reg_association VALUES (10, '/h', 'ten');
+UPDATE reg_association SET path = '/i' WHERE id = 6;
+UPDATE reg_association SET path = '/b and more' WHERE id = 2;
+DELETE FROM reg_association WHERE id = 3;
+INSERT INTO reg_association VALUES (3, '/j', 'three again');
+DELETE FROM reg_association WHERE id = 4;
+UPDATE idn_oauth2_access_token SET token_state = 'REVOKED' WHERE access_token IN ('t1', 't 2');
+DELETE FROM idn_oauth2_access_token WHERE access_token = 't 5';
+DELETE FROM idn_oauth2_access_token WHERE access_token = 't 4';
+INSERT INTO idn_oauth2_access_token VALUES ('t 4', 'ACTIVE');
+UPDATE idn_oauth2_access_token SET access_token = 't66' WHERE access_token = 't 6';

@@ -1,0 +1,4 @@
+ALTER TABLE reg_log RENAME TO reg_audit_log;
+ALTER TABLE reg_audit_log RENAME COLUMN reg_user_id TO reg_user_name;
+TRUNCATE idn_session;
+DROP TABLE um_cache;
