@@ -193,6 +193,21 @@ pub(super) fn role(words: &[String], session: &[&str]) -> Role {
     }
 }
 
+/// The length of the white space and comments at the beginning; `comment` gives that of one comment, 0 where
+/// none begins.
+pub(super) fn blank(text: &str, comment: fn(&str) -> usize) -> usize {
+    let mut at = 0;
+    loop {
+        let rest = &text[at..];
+        let trimmed = rest.trim_start();
+        at += rest.len() - trimmed.len();
+        match comment(trimmed) {
+            0 => return at,
+            length => at += length,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

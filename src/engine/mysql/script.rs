@@ -17,7 +17,7 @@ use super::statement::ledger_sql;
 use super::target::Shared;
 use super::value::quote;
 use crate::engine::Arg;
-use crate::engine::script::{Client, Lines, Parsed, Script, Statement, Unreadable, first_words, role};
+use crate::engine::script::{Client, Lines, Parsed, Script, Statement, Unreadable, blank, first_words, role};
 use crate::error::{Error, Result};
 
 /// Commands of the client that no server knows.
@@ -181,7 +181,7 @@ fn split(text: &str) -> Result<Parsed, Unreadable> {
     let mut delimiter = ";".to_string();
     let mut at = 0;
     loop {
-        at += blank(&text[at..]);
+        at += blank(&text[at..], comment);
         let rest = &text[at..];
         if rest.is_empty() {
             break;
@@ -216,21 +216,8 @@ fn split(text: &str) -> Result<Parsed, Unreadable> {
     Ok(Parsed { statements, one_transaction: false })
 }
 
-/// The length of white space and comments; what stands in `/*! */` is run.
-fn blank(text: &str) -> usize {
-    let mut at = 0;
-    loop {
-        let rest = &text[at..];
-        let trimmed = rest.trim_start();
-        at += rest.len() - trimmed.len();
-        match comment(trimmed) {
-            0 => return at,
-            length => at += length,
-        }
-    }
-}
-
-/// The length of the comment that begins here; 0 when none does. Two dashes need a space behind them.
+/// The length of the comment that begins here; 0 when none does. Two dashes need a space behind them; what
+/// stands in `/*! */` is run.
 fn comment(rest: &str) -> usize {
     let dashes = rest.strip_prefix("--").is_some_and(|r| r.is_empty() || r.starts_with(char::is_whitespace));
     if dashes || rest.starts_with('#') {

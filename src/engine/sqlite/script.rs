@@ -10,7 +10,9 @@ use super::connect::Db;
 use super::fault::Doing;
 use super::tx::{bind, ledger_sql};
 use crate::engine::Arg;
-use crate::engine::script::{Client, Lines, Parsed, Role, Script, Statement, Unreadable, first_words, role};
+use crate::engine::script::{
+    Client, Lines, Parsed, Role, Script, Statement, Unreadable, blank, first_words, role,
+};
 use crate::error::Result;
 
 /// A session for scripts.
@@ -81,7 +83,7 @@ fn split(text: &str) -> Result<Parsed, Unreadable> {
     let mut statements: Vec<Statement> = Vec::new();
     let mut at = 0;
     loop {
-        at += blank(&text[at..]);
+        at += blank(&text[at..], comment);
         let rest = &text[at..];
         if rest.is_empty() {
             break;
@@ -118,20 +120,6 @@ fn is_one_transaction(statements: &[Statement]) -> bool {
     let behind = statements[before..].iter().rev().take_while(is_session).count();
     let middle = &statements[before..statements.len() - behind];
     !statements.iter().any(alone) && !middle.iter().any(|s| s.role == Role::Session)
-}
-
-/// The length of white space and comments.
-fn blank(text: &str) -> usize {
-    let mut at = 0;
-    loop {
-        let rest = &text[at..];
-        let trimmed = rest.trim_start();
-        at += rest.len() - trimmed.len();
-        match comment(trimmed) {
-            0 => return at,
-            length => at += length,
-        }
-    }
 }
 
 /// The length of the comment that begins here; 0 when none does.
