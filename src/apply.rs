@@ -42,6 +42,9 @@ pub async fn states(
         let outcome = equalise(tx.as_mut(), act).await?;
         applied.add(&outcome.applied);
         record(tx.as_mut(), act, &parked, &outcome.refused).await?;
+        if guarded.has_native {
+            sift::end_native(tx.as_mut(), act).await?;
+        }
         applied.parked += count(outcome.refused.len());
         if let Some(looked_up) = looked_up {
             looked_up.note(tx.as_mut(), act).await?;

@@ -371,8 +371,8 @@ impl Sync {
         let entry = pair.ledger.read().await?;
         for table in &entry.tables {
             if table.state != TableState::Replaying {
-                let why = table.reason.clone().unwrap_or_default();
-                reasons.push(format!("{}: it is {} {why}", table.label, table.state));
+                let why = table.reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+                reasons.push(format!("{}: it is {}{why}", table.label, table.state));
             }
             if table.requeued > 0 {
                 reasons.push(format!(

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::copy;
 use crate::engine::{Lease, Stage, Watch};
 use crate::error::{Error, Kind, Policy, Result};
+use crate::ledger::TableEntry;
 use crate::metrics;
 use crate::model::{Extent, Phase, TablePlan, TableState, Watermark, Work};
 use crate::pair::{Generations, Pair, REPLAY_JOBS};
@@ -228,8 +229,12 @@ impl Follow {
         for table in &entry.tables {
             let planned = self.pair.plan.table(&table.label);
             match self.tables.get_mut(&table.label) {
-                Some(tracked) => tracked.take(table),
+                Some(tracked) => {
+                    tell_parked(&self.pair.database.name, tracked.parked, table);
+                    tracked.take(table);
+                }
                 None => {
+                    tell_parked(&self.pair.database.name, 0, table);
                     self.tables.insert(table.label.clone(), Tracked::new(table, planned.cloned()));
                 }
             }
@@ -498,10 +503,7 @@ impl Follow {
     async fn refresh(&mut self, label: &str) -> Result<()> {
         let Some(entry) = self.pair.ledger.table(label).await? else { return Ok(()) };
         if let Some(tracked) = self.tables.get_mut(label) {
-            if entry.parked > tracked.parked {
-                tracing::warn!(database = %self.pair.database.name, table = label, rows = entry.parked,
-                    "rows are parked: `highwater status` shows why");
-            }
+            tell_parked(&self.pair.database.name, tracked.parked, &entry);
             tracked.take(&entry);
         }
         self.pair.board.update(|status| status.take_table(&entry));
@@ -559,5 +561,12 @@ fn note_failure(what: &str, done: Result<Done>) -> Result<()> {
             Ok(())
         }
         Ok(_) => Ok(()),
+    }
+}
+
+/// Says so where more rows are parked than before.
+fn tell_parked(database: &str, before: u64, entry: &TableEntry) {
+    if entry.parked > before {
+        tracing::warn!(database, table = %entry.label, rows = entry.parked, "rows are parked: `highwater status` shows why");
     }
 }

@@ -415,8 +415,8 @@ pub fn unannounced(kept: &TablePlan, now: &TablePlan) -> Option<Finding> {
     let is_changed = on_source(kept) == on_source(now) && on_target(kept) != on_target(now);
     is_changed.then(|| {
         let what = format!("{} was changed since it was copied, and no upgrade was announced", now.target);
-        let remedy = "if that was the upgrade: `highwater upgrade --begin`, then `--done`, and replay goes on into \
-                      it; else change it back, or `exclude` the table for one start to have it copied anew";
+        let remedy = "if it is meant to be so: `highwater upgrade --begin`, then `--done`, and replay goes on into it; \
+                      else change it back";
         Finding::of(&now.source, what, remedy)
     })
 }

@@ -15,7 +15,7 @@ use crate::copy::no_rows;
 use crate::engine::{Feed, KeyDifferences, Limits, Target, Tx, Watch};
 use crate::error::{At, Error, Kind, Result};
 use crate::ledger::{Ledger, TableEntry, owned, owned::Owned};
-use crate::model::{Bounds, Key, Layout, Strategy, TablePlan, TableState};
+use crate::model::{Bounds, Key, Layout, Schema, Strategy, TablePlan, TableState};
 use crate::pair::Pair;
 use crate::plan;
 use crate::settings::EngineKind;
@@ -81,20 +81,40 @@ async fn keyed(pair: &Pair, table: &TablePlan, entry: &TableEntry) -> Result<Set
     let mut tx = pair.sides.target.begin().await?;
     let KeyDifferences { source_only, target_only } = tx.compare_keys(table, Feed::Stream(&mut keys)).await?;
     let dirty = Dirty::read(pair, tx.as_mut(), watch).await?;
-    let is_removed = |key: &Key| !dirty.keys.contains(key) && !parked.contains(key);
+    // What is marked already stays so for as long as the row is missing or stands there: production has
+    // perhaps written a key since, which is not to make it production's.
+    let marked = Marked::read(pair, tx.as_mut(), &entry.label).await?;
+    let is_removed =
+        |key: &Key| marked.removed.contains(key) || !dirty.keys.contains(key) && !parked.contains(key);
     let removed: Vec<Key> = source_only.into_iter().filter(is_removed).collect();
-    let native: Vec<Key> = target_only.into_iter().filter(|key| !dirty.standing.contains(key)).collect();
-    if dirty.truncated && !native.is_empty() {
+    let mut native: HashSet<Key> =
+        target_only.into_iter().filter(|key| !dirty.standing.contains(key)).collect();
+    let unknown = native.difference(&marked.native).count();
+    if dirty.truncated && unknown > 0 {
         let what = format!(
-            "production truncated the table while it was upgraded: of {} target rows it can't be told whether the \
-             upgrade made them",
-            native.len()
+            "production truncated the table while it was upgraded: of {unknown} target rows it can't be told whether \
+             the upgrade made them"
         );
         let remedy = "restore staging to before the upgrade, let replay catch up, and upgrade again; or delete the \
                       rows that are not the upgrade's, and `highwater upgrade --done`";
         return Err(Error::refused(what).remedy(remedy));
     }
-    record(pair, tx, table, &native, &removed).await
+    native.extend(marked.native);
+    record(pair, tx, table, &native.into_iter().collect::<Vec<_>>(), &removed).await
+}
+
+/// The marks that an earlier upgrade left, or an earlier attempt to settle this one.
+struct Marked {
+    native: HashSet<Key>,
+    removed: HashSet<Key>,
+}
+
+impl Marked {
+    async fn read(pair: &Pair, tx: &mut dyn Tx, label: &str) -> Result<Self> {
+        let database = &pair.database.name;
+        let mut all = async |owned| Ok(owned::all(tx, database, label, owned).await?.into_iter().collect());
+        Ok(Marked { native: all(Owned::Native).await?, removed: all(Owned::Removed).await? })
+    }
 }
 
 /// The keys that production changed since replay was paused.
@@ -137,12 +157,24 @@ impl Dirty {
 /// # Errors
 /// When the target can't be read or written.
 pub async fn keep_baselines(target: &dyn Target, ledger: &Ledger, engine: EngineKind) -> Result<()> {
+    let schema = target.schema().await?;
     for entry in ledger.read().await?.tables {
-        if let Some(table) = entry.plan.as_ref().filter(|t| t.strategy == Strategy::Whole) {
-            ledger.set_baseline(&entry.label, baseline(target, table, engine).await?).await?;
-        }
+        let Some(table) = entry.plan.as_ref().filter(|t| t.strategy == Strategy::Whole) else { continue };
+        // What was changed unannounced is no baseline: settling compares with production's rows then.
+        let baseline = if stands(&schema, table) { baseline(target, table, engine).await? } else { None };
+        ledger.set_baseline(&entry.label, baseline).await?;
     }
     Ok(())
+}
+
+/// Whether a table's columns on the target are those that the plan writes.
+fn stands(schema: &Schema, table: &TablePlan) -> bool {
+    schema.table(&table.target).is_some_and(|found| {
+        let is_there = |name: &str, type_name: &str| {
+            found.columns.iter().any(|c| c.name == name && c.type_name == type_name)
+        };
+        table.columns.iter().all(|c| is_there(&c.target, &c.target_type))
+    })
 }
 
 /// What identifies the rows of a keyless target table, whatever their order, by the columns that are carried

@@ -161,9 +161,10 @@ impl Upgrade<'_> {
         let scripts = scripts::read(&self.database.upgrade, session.as_ref())?;
         drop(session);
         let entry = self.ledger.read().await?;
-        if entry.phase != Phase::Upgrading && entry.upgraded_at.is_some() {
-            // What is done stays done; a script that was changed or added since is no upgrade any more.
-            scripts::check_done(&self.ledger, &scripts).await?;
+        if entry.phase != Phase::Upgrading
+            && entry.upgraded_at.is_some()
+            && !scripts::is_further(&self.ledger, &scripts).await?
+        {
             return Ok(Vec::new());
         }
         self.begin().await?;
@@ -195,12 +196,6 @@ impl Upgrade<'_> {
             }
             Phase::Copying | Phase::Replaying => {}
         }
-        if entry.upgraded_at.is_some() {
-            return Err(self.refused(&format!(
-                "its schema was upgraded already, at {}",
-                entry.upgraded_at.unwrap_or_default()
-            )));
-        }
         if self.is_before_copy(&entry)? {
             self.check_nothing_copied(&entry)?;
         } else {
@@ -218,6 +213,8 @@ impl Upgrade<'_> {
     /// Whether the schema is upgraded before anything is copied.
     fn is_before_copy(&self, entry: &Entry) -> Result<bool> {
         Ok(match self.database.upgrade.order {
+            // The order is that of the first upgrade; later ones come when they come.
+            _ if entry.upgraded_at.is_some() => !is_begun(entry),
             Some(order) => order == UpgradeOrder::BeforeCopy,
             // Nothing says that it comes after the copy, and nothing is copied.
             None => !self.database.upgrade.is_after_copy() && !is_begun(entry),

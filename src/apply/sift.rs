@@ -54,7 +54,7 @@ async fn removed(tx: &mut dyn Tx, act: &Act<'_>) -> Result<Vec<(Key, String)>> {
         Step::Chunk(_) | Step::Again | Step::Requeued(_) => HashSet::new(),
     };
     let ended: Vec<Key> = hit_keys.iter().filter(|key| renewed.contains(*key)).cloned().collect();
-    owned::forget_removed(tx, act, &ended).await?;
+    owned::forget(tx, act, Owned::Removed, &ended).await?;
     let stay: Vec<usize> = hits.into_iter().filter(|i| !renewed.contains(&keys[*i])).collect();
     // The states of a copy anew tell nothing of what happened to the keys meanwhile.
     let park = matches!(act.step, Step::Chunk(_));
@@ -64,9 +64,18 @@ async fn removed(tx: &mut dyn Tx, act: &Act<'_>) -> Result<Vec<(Key, String)>> {
     Ok(parked.collect())
 }
 
-/// Unstages keys that would touch rows which the upgrade made: those that production has a row for, and
-/// those that it hasn't.
-async fn native(tx: &mut dyn Tx, act: &Act<'_>) -> Result<(Vec<Key>, Vec<Key>)> {
+/// Ends the marks of rows that somebody took away: the row that stands there now is production's, as no
+/// key of a row that the upgrade made was left on the stage.
+///
+/// # Errors
+/// When the target can't be read or written.
+pub(super) async fn end_native(tx: &mut dyn Tx, act: &Act<'_>) -> Result<()> {
+    let ended: Vec<Key> = native_standing(tx, act).await?.into_iter().map(|(_, key)| key).collect();
+    owned::forget(tx, act, Owned::Native, &ended).await
+}
+
+/// The staged numbers that stand on the target under a key the upgrade made, with that key.
+async fn native_standing(tx: &mut dyn Tx, act: &Act<'_>) -> Result<Vec<(i64, Key)>> {
     let columns: Vec<String> = act.table.matched().map(|(pair, _)| pair.target.clone()).collect();
     let standing: Vec<(i64, Key)> = tx
         .standing(act.table, &columns)
@@ -76,7 +85,13 @@ async fn native(tx: &mut dyn Tx, act: &Act<'_>) -> Result<(Vec<Key>, Vec<Key>)> 
         .collect();
     let keys: Vec<Key> = standing.iter().map(|(_, key)| key.clone()).collect();
     let hits = owned::among(tx, act, Owned::Native, &keys).await?;
-    let numbers: Vec<i64> = hits.iter().map(|i| standing[*i].0).collect();
+    Ok(standing.into_iter().enumerate().filter(|(i, _)| hits.contains(i)).map(|(_, row)| row).collect())
+}
+
+/// Unstages keys that would touch rows which the upgrade made: those that production has a row for, and
+/// those that it hasn't.
+async fn native(tx: &mut dyn Tx, act: &Act<'_>) -> Result<(Vec<Key>, Vec<Key>)> {
+    let numbers: Vec<i64> = native_standing(tx, act).await?.into_iter().map(|(number, _)| number).collect();
     if numbers.is_empty() {
         return Ok((Vec::new(), Vec::new()));
     }

@@ -64,14 +64,17 @@ pub async fn among(tx: &mut dyn Tx, act: &Act<'_>, owned: Owned, keys: &[Key]) -
     Ok((0..hashes.len()).filter(|i| found.contains(&hashes[*i])).collect())
 }
 
-/// Ends the marks of keys that production deleted or made anew.
+/// Ends the marks of keys that have become production's.
 ///
 /// # Errors
 /// When the target can't be written.
-pub async fn forget_removed(tx: &mut dyn Tx, act: &Act<'_>, keys: &[Key]) -> Result<()> {
+pub async fn forget(tx: &mut dyn Tx, act: &Act<'_>, owned: Owned, keys: &[Key]) -> Result<()> {
+    let sql = format!(
+        "DELETE FROM {{l}}{} WHERE database_name = ?1 AND label = ?2 AND key_hash = ?3",
+        owned.table()
+    );
     for key in keys {
-        let sql = "DELETE FROM {l}removed WHERE database_name = ?1 AND label = ?2 AND key_hash = ?3";
-        tx.execute(sql, &[act.database.into(), act.table.label().into(), key_hash(key).into()]).await?;
+        tx.execute(&sql, &[act.database.into(), act.table.label().into(), key_hash(key).into()]).await?;
     }
     Ok(())
 }

@@ -70,22 +70,30 @@ pub(super) fn read(settings: &UpgradeSettings, session: &dyn Script) -> Result<V
     (1..).zip(&settings.scripts).map(read).collect()
 }
 
-/// Refuses unless all scripts have run as they are.
-pub(super) async fn check_done(ledger: &Ledger, scripts: &[ScriptText]) -> Result<()> {
+/// Whether scripts were added since an upgrade ended, which are a further one then.
+///
+/// Refuses where a script has changed since it ran, and where the upgrade was done without scripts: those
+/// that are named would do again what was done already.
+pub(super) async fn is_further(ledger: &Ledger, scripts: &[ScriptText]) -> Result<bool> {
     let known = ledger.scripts().await?;
+    if let (true, Some(script)) = (known.is_empty(), scripts.first()) {
+        return Err(Error::refused(format!(
+            "the schema was upgraded without scripts: script {} was not part of it",
+            script.shown()
+        ))
+        .remedy(
+            "if it is to run besides: `highwater upgrade --begin`, run it on the target yourself, `highwater upgrade \
+             --done`; else take it out of upgrade.scripts",
+        ));
+    }
+    let mut further = false;
     for script in scripts {
         match known.iter().find(|k| k.ordinal == script.ordinal) {
             Some(entry) => script.check_unchanged(entry)?,
-            None => {
-                return Err(Error::refused(format!(
-                    "script {} was not part of the upgrade, which has ended",
-                    script.shown()
-                ))
-                .remedy("run it on the target yourself, or take it out of upgrade.scripts"));
-            }
+            None => further = true,
         }
     }
-    Ok(())
+    Ok(further)
 }
 
 /// Runs what has not run yet.

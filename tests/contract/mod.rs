@@ -4,6 +4,7 @@ mod bad_input;
 mod checkpoints;
 mod crashes;
 mod final_sync;
+mod further;
 mod guards;
 mod main_job;
 mod parked;

@@ -35,12 +35,12 @@ const TABLE: &str = "CREATE TABLE fresh (id INTEGER PRIMARY KEY);\nINSERT INTO f
 /// As [`TABLE`], with a statement between that fails.
 const BROKEN: &str = "CREATE TABLE fresh (id INTEGER PRIMARY KEY);\nINSERT INTO missing VALUES (1);\nINSERT INTO fresh VALUES (1);\n";
 
-fn script(highwater: &Highwater, name: &str, text: &str) {
+pub(super) fn script(highwater: &Highwater, name: &str, text: &str) {
     fs::write(highwater.folder().join(name), text).unwrap();
 }
 
 /// The shop with two scripts.
-async fn upgradable(engine: Engine) -> (Pair, Highwater) {
+pub(super) async fn upgradable(engine: Engine) -> (Pair, Highwater) {
     let (pair, highwater) = shop(engine).await;
     let highwater = highwater.setting("upgrade.scripts", "[\"one.sql\", \"two.sql\"]");
     script(&highwater, "one.sql", COLUMN);
@@ -48,7 +48,7 @@ async fn upgradable(engine: Engine) -> (Pair, Highwater) {
     (pair, highwater)
 }
 
-async fn fresh_rows(pair: &Pair) -> String {
+pub(super) async fn fresh_rows(pair: &Pair) -> String {
     pair.target.value("SELECT count(*) FROM fresh").await
 }
 
@@ -257,8 +257,8 @@ async fn other_commands_refuse_meanwhile(engine: Engine) {
     }
     highwater.run(&["status"]).await.says("upgrading").says("upgrade --done");
     highwater.run(&["upgrade", "--done"]).await.ok();
-    highwater.run(&["final-sync"]).await.ok();
-    highwater.run(&["upgrade", "--begin"]).await.expect_code(3).says("upgraded already");
+    highwater.run(&["final-sync", "--fence"]).await.ok();
+    highwater.run(&["upgrade", "--begin"]).await.expect_code(3).says("it is final");
 }
 
 async fn nothing_is_copied_before(engine: Engine) {

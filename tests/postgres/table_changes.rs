@@ -87,7 +87,9 @@ async fn a_row_that_does_not_fit_the_target_type_is_parked() {
     highwater.run(&["copy"]).await.ok();
     assert_eq!(pair.target.value("SELECT string_agg(v::text, ',' ORDER BY id) FROM n").await, "1,3");
     highwater.run(&["final-sync"]).await.expect_code(4).says("parked");
+    highwater.run(&["upgrade", "--begin"]).await.ok();
     pair.target.execute("ALTER TABLE n ALTER v TYPE bigint").await;
+    highwater.run(&["upgrade", "--done"]).await.ok();
     highwater.run(&["final-sync"]).await.ok();
     assert_same(&pair).await;
 }
