@@ -188,8 +188,11 @@ async fn baseline(target: &dyn Target, table: &TablePlan, engine: EngineKind) ->
         .collect();
     // In the order of the source's names, which the upgrade does not change.
     columns.sort_unstable();
-    let list: Vec<String> = columns.iter().map(|(_, target)| plan::quoted(engine, target)).collect();
-    let sql = format!("SELECT {} FROM {}", list.join(", "), plan::quoted_table(engine, &table.target));
+    // With the table's name, as SQLite takes a quoted name that it doesn't know for a text.
+    let from = plan::quoted_table(engine, &table.target);
+    let list: Vec<String> =
+        columns.iter().map(|(_, target)| format!("{from}.{}", plan::quoted(engine, target))).collect();
+    let sql = format!("SELECT {} FROM {from}", list.join(", "));
     let rows = target.ask(&sql, MOST_COMPARED + 1).await?;
     if rows.len() > MOST_COMPARED {
         return Ok(None);

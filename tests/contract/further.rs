@@ -123,12 +123,14 @@ async fn a_native_row_that_was_taken_away_makes_room(engine: Engine) {
 async fn a_keyless_table_changed_unannounced_is_compared(engine: Engine) {
     let (pair, highwater) = shop(engine).await;
     highwater.run(&["copy"]).await.ok();
+    let other_type = engine.pick(
+        "ALTER TABLE audit ALTER what TYPE VARCHAR(99)",
+        "DROP TABLE audit; CREATE TABLE audit (happened INTEGER, what VARCHAR(99)); INSERT INTO audit VALUES (1, '')",
+        "ALTER TABLE audit MODIFY what VARCHAR(99)",
+    );
+    pair.target.execute(other_type).await;
     pair.target.execute("UPDATE audit SET what = 'rewritten'").await;
-    let rename = "ALTER TABLE audit RENAME COLUMN what TO entry";
-    pair.target.execute(rename).await;
-    let highwater =
-        highwater.text("[[database.main.table]]\nname = \"audit\"\ncolumns = { entry = \"what\" }\n");
     highwater.run(&["upgrade", "--begin"]).await.ok();
     highwater.run(&["upgrade", "--done"]).await.expect_code(3).says("audit").says("can't be told");
-    assert_eq!(pair.target.value("SELECT count(*) FROM audit WHERE entry <> 'rewritten'").await, "0");
+    assert_eq!(pair.target.value("SELECT count(*) FROM audit WHERE what <> 'rewritten'").await, "0");
 }
