@@ -82,6 +82,10 @@ fn on_the_route(database: &DatabaseStatus, lag: Duration) -> String {
         _ if database.tables.iter().any(behind) => {
             format!("{name}: wait until replay has caught up: `highwater status --watch`")
         }
+        _ if database.upgrade_follows && database.upgraded_at.is_none() => format!(
+            "{name}: in step; back the target up, then `highwater upgrade --database {name}`, or `--begin`, the \
+             upgrade by other means, `--done`"
+        ),
         _ => format!(
             "{name}: in step; stop production's writers when you are ready, then `highwater final-sync --fence \
              --database {name}`"
@@ -91,11 +95,11 @@ fn on_the_route(database: &DatabaseStatus, lag: Duration) -> String {
 
 /// About how long a final sync would take now, in seconds: the backlog at a pace that a modest machine
 /// was seen to keep, and the round trips of barrier and sequences. It does not know how long open
-/// transactions will last. `None` while a table is not replaying or its lag is not known.
+/// transactions will last. `None` while the schema is being upgraded, and while a table is not replaying or its lag is not known.
 pub fn final_sync_seconds(database: &DatabaseStatus) -> Option<f64> {
     const ROWS_PER_SECOND: f64 = 20_000.0;
     const ROUND_TRIPS_SECONDS: f64 = 1.0;
-    if database.tables.is_empty() {
+    if database.tables.is_empty() || database.phase == Some(Phase::Upgrading) {
         return None;
     }
     let lag = |t: &TableStatus| t.lag_rows.filter(|_| t.state == TableState::Replaying);
@@ -164,6 +168,10 @@ mod tests {
         assert!(steps(Some(Phase::Replaying), replaying(None)).contains("caught up"), "unknown is a no");
         assert!(steps(Some(Phase::Replaying), replaying(Some(0.0))).contains("final-sync --fence"));
         assert!(steps(Some(Phase::Final), replaying(Some(0.0))).contains("point the application"));
+        let mut due = database(Some(Phase::Replaying), replaying(Some(0.0)));
+        due.upgrade_follows = true;
+        let next = next_steps(&[due], LAG).join("\n");
+        assert!(next.contains("highwater upgrade") && !next.contains("--fence"), "{next}");
         assert!(!next_steps(&[], LAG).is_empty());
     }
 
@@ -185,6 +193,8 @@ mod tests {
         assert_eq!(estimate(vec![with_lag(Some(20_000)), with_lag(Some(0))]), Some(2.0));
         assert_eq!(estimate(vec![with_lag(Some(20_000)), with_lag(None)]), None);
         assert_eq!(estimate(Vec::new()), None);
+        let upgrading = database(Some(Phase::Upgrading), vec![with_lag(Some(0))]);
+        assert_eq!(final_sync_seconds(&upgrading), None, "it would be refused");
     }
 
     #[test]

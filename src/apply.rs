@@ -15,7 +15,8 @@ use crate::fault;
 use crate::ledger::{self, Act, Step, owned, owned::Owned};
 use crate::model::{Applied, Key, RowStream};
 
-/// How many rows that a batch refused are tried one by one; beyond that they are parked as they are.
+/// How many rows that a batch refused are tried one by one; beyond that they are parked as they are. A rule
+/// that fits no row would take hours else, in one transaction.
 const MOST_TRIED_ALONE: usize = 1_000;
 
 /// Makes the target's rows of the keys in `states` equal; with `keys` (all keys of the source), also
@@ -40,6 +41,7 @@ pub async fn states(
         }
         let looked_up = LookedUp::read(tx.as_mut(), act, guarded).await?;
         let outcome = equalise(tx.as_mut(), act).await?;
+        fault::point("after_equalise").await?;
         applied.add(&outcome.applied);
         record(tx.as_mut(), act, &parked, &outcome.refused).await?;
         if guarded.has_native {
@@ -153,7 +155,12 @@ async fn equalise(tx: &mut dyn Tx, act: &Act<'_>) -> Result<Outcome> {
             Err(error) => refusal(tx, error).await?,
         };
     }
-    let numbers = tx.staged(table).await?;
+    let mut numbers = tx.staged(table).await?;
+    if matches!(act.step, Step::Again) && numbers.len() > MOST_TRIED_ALONE {
+        // Begun elsewhere each time: those behind too many that stay refused have their turn too.
+        let begin = rand::random_range(0..numbers.len());
+        numbers.rotate_left(begin);
+    }
     let mut outcome = bisect(tx, act, &numbers).await?;
     if tx.can_lift(act.table) && (2..=MOST_TRIED_ALONE).contains(&outcome.refused.len()) {
         put_one_by_one(tx, act, &mut outcome).await?;
@@ -166,7 +173,7 @@ async fn lift_and_put(tx: &mut dyn Tx, act: &Act<'_>) -> Result<Applied> {
     tx.put(act.table, None).await
 }
 
-/// Applies the numbers in ever smaller parts until what remains refused is single rows.
+/// Applies the numbers in ever smaller parts until what remains refused is single rows, or too many are.
 async fn bisect(tx: &mut dyn Tx, act: &Act<'_>, numbers: &[i64]) -> Result<Outcome> {
     let mut outcome = Outcome { applied: Applied::default(), refused: Vec::new() };
     let halves = |part: &[i64]| {
@@ -188,6 +195,10 @@ async fn bisect(tx: &mut dyn Tx, act: &Act<'_>, numbers: &[i64]) -> Result<Outco
                 let reason = refusal(tx, error).await?;
                 match part.as_slice() {
                     [number] => outcome.refused.push((*number, reason)),
+                    rows if outcome.refused.len() >= MOST_TRIED_ALONE => {
+                        let reason = format!("it or a row beside it is refused: {reason}");
+                        outcome.refused.extend(rows.iter().map(|number| (*number, reason.clone())));
+                    }
                     _ => parts.extend(halves(&part)),
                 }
             }

@@ -74,7 +74,11 @@ pub async fn final_sync(
     let deadline = Instant::now() + options.timeout;
     let sides = pair::connect(database, settings).await?;
     let ledger = ledger(&sides, database, actor).await?;
-    upgrade::refuse_while_upgrading(&database.name, &ledger.read().await?)?;
+    let entry = ledger.read().await?;
+    upgrade::refuse_while_upgrading(&database.name, &entry)?;
+    if options.fence {
+        upgrade::refuse_before_it(database, &entry)?;
+    }
     let lease = take_lease(&sides, &ledger, deadline, &stop).await?;
     let (pair, generations) = pair::prepare(&sides, database, settings, actor, board).await?;
     pair.ledger.name_holder().await?;

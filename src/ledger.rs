@@ -434,6 +434,19 @@ impl Ledger {
             .collect()
     }
 
+    /// Some of the parked keys of a table: others each time where there are more.
+    ///
+    /// # Errors
+    /// When the target can't be read.
+    pub async fn parked_to_try(&self, label: &str, most: i64) -> Result<Vec<Key>> {
+        // Hashes are hexadecimal: what is behind any two digits, then what is before them.
+        let from = hex::encode([rand::random::<u8>()]);
+        let sql = "SELECT key_json FROM {l}parked WHERE database_name = ?1 AND label = ?2 \
+                   ORDER BY CASE WHEN key_hash >= ?3 THEN 0 ELSE 1 END, key_hash LIMIT ?4";
+        let args = [self.database.as_str().into(), label.into(), from.into(), most.into()];
+        self.query(sql, &args).await?.iter().map(|row| from_json(text(row, 0)?)).collect()
+    }
+
     /// Sets the phase, with an event, once every transaction that writes rows has ended: those hold the
     /// epoch, and what comes later sees the new phase.
     ///

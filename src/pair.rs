@@ -153,8 +153,10 @@ async fn plan_in(
 /// When a side can't be read.
 pub async fn compare(sides: &Sides, database: &DatabaseSettings, plan: &Plan) -> Result<Vec<TableDiff>> {
     let (source, target) = tokio::try_join!(sides.source.schema(), sides.target.schema())?;
-    let mut diffs = plan::diff(database, plan, &source, &target);
-    plan::count_misfits(&mut diffs, database.source.engine(), sides.source.as_ref(), &source).await?;
+    let constraints = tokio::try_join!(sides.source.check_constraints(), sides.target.check_constraints())?;
+    let constraints = plan::CheckConstraints { source: constraints.0, target: constraints.1 };
+    let mut diffs = plan::diff(database, plan, (&source, &target), &constraints);
+    plan::count_misfits(&mut diffs, database.source.engine(), sides.source.as_ref(), &source, plan).await?;
     Ok(diffs)
 }
 
@@ -170,12 +172,25 @@ pub async fn circumstances(settings: &Settings, ledger: Option<&Ledger>) -> Resu
             Circumstances {
                 mode,
                 unfinished: unfinished(ledger).await?,
-                upgraded: entry.upgraded_at.is_some(),
+                begun: begun(&entry),
+                // While it is being upgraded, what `upgrade --done` will plan by.
+                upgraded: entry.upgraded_at.is_some() || entry.phase == Phase::Upgrading,
                 as_of: entry.as_of,
             }
         }
-        None => Circumstances { mode, unfinished: HashSet::new(), upgraded: false, as_of: ledger::now() },
+        None => Circumstances {
+            mode,
+            unfinished: HashSet::new(),
+            begun: HashSet::new(),
+            upgraded: false,
+            as_of: ledger::now(),
+        },
     })
+}
+
+/// The labels of the tables whose copy was begun.
+fn begun(entry: &Entry) -> HashSet<String> {
+    entry.tables.iter().filter(|t| t.watermark.is_some()).map(|t| t.label.clone()).collect()
 }
 
 /// The labels of the tables that highwater is making on the target and hasn't finished.
@@ -350,8 +365,7 @@ pub async fn upgraded(
 ) -> Result<Pair> {
     let entry = ledger.read().await?;
     check_identity(&database.name, entry.identity.as_ref(), &sides.identity)?;
-    let mut circumstances = circumstances(settings, Some(ledger)).await?;
-    circumstances.upgraded = true;
+    let circumstances = Circumstances { upgraded: true, ..circumstances(settings, Some(ledger)).await? };
     // Rows that stand there before the copy are the upgrade's: that they are is about to be recorded.
     let plan = plan_in(sides, database, &circumstances, Some(ledger), true).await?;
     if !plan.blockers.is_empty() {
@@ -384,11 +398,13 @@ fn assemble(
 /// them can't go on.
 fn keep_unannounced(plan: &mut Plan, entry: Option<&Entry>) -> Generations {
     let mut changed = Generations::new();
+    let upgraded = entry.is_some_and(|e| e.upgraded_at.is_some());
     for table in &mut plan.tables {
         let label = table.label();
         let known = entry.into_iter().flat_map(|e| &e.tables).find(|t| t.label == label);
         let kept = known.filter(|t| t.watermark.is_some()).and_then(|t| t.plan.as_ref());
-        if let Some((kept, finding)) = kept.and_then(|kept| Some((kept, unannounced(kept, table)?))) {
+        if let Some((kept, finding)) = kept.and_then(|kept| Some((kept, unannounced(kept, table, upgraded)?)))
+        {
             *table = kept.clone();
             changed.insert(label, Err(Error::table(finding.what).remedy(finding.remedy)));
         }
@@ -397,27 +413,48 @@ fn keep_unannounced(plan: &mut Plan, entry: Option<&Entry>) -> Generations {
 }
 
 /// What forbids going on with a table whose target was changed while the source was not, and no upgrade
-/// was announced: copied anew, it would lose what that change did to its rows.
-pub fn unannounced(kept: &TablePlan, now: &TablePlan) -> Option<Finding> {
-    let on_source = |t: &TablePlan| {
-        let carried = t.columns.iter().filter(|c| c.expression.is_none());
-        let mut columns: Vec<(String, String)> =
-            carried.map(|c| (c.source.clone(), c.source_type.clone())).collect();
-        columns.sort();
-        (columns, t.key.clone(), t.rule.filter.clone())
-    };
+/// was announced: copied anew, it would lose what that change did to its rows. Once the schema is `upgraded`
+/// other rules forbid it, too: those of a process that was started before, or with other settings, would
+/// undo the upgrade.
+pub fn unannounced(kept: &TablePlan, now: &TablePlan, upgraded: bool) -> Option<Finding> {
     let on_target = |t: &TablePlan| {
         let mut columns: Vec<(String, String)> =
             t.columns.iter().map(|c| (c.target.clone(), c.target_type.clone())).collect();
         columns.sort();
         (columns, t.target.clone())
     };
-    let is_changed = on_source(kept) == on_source(now) && on_target(kept) != on_target(now);
-    is_changed.then(|| {
-        let what = format!("{} was changed since it was copied, and no upgrade was announced", now.target);
-        let remedy = "if it is meant to be so: `highwater upgrade --begin`, then `--done`, and replay goes on into it; \
-                      else change it back";
-        Finding::of(&now.source, what, remedy)
+    let same_choice = kept.key == now.key && kept.rule.filter == now.rule.filter;
+    if !knows_carried(kept, now) || !knows_carried(now, kept) || !(same_choice || upgraded) {
+        return None;
+    }
+    let (what, remedy) = if upgraded && kept.decision() != now.decision() {
+        (
+            format!("{} or its rules are not what they were when its upgrade was done", now.target),
+            "start highwater with the settings that `highwater upgrade --done` had; if it is meant to be so: `highwater \
+             upgrade --begin`, then `--done`, and what is replayed from then on goes by it",
+        )
+    } else if on_target(kept) != on_target(now) {
+        (
+            format!("{} was changed since it was copied, and no upgrade was announced", now.target),
+            "if it is meant to be so: `highwater upgrade --begin`, then `--done`, and replay goes on into it; else \
+             change it back",
+        )
+    } else {
+        return None;
+    };
+    Some(Finding::of(&now.source, what, remedy))
+}
+
+/// Whether the source columns that `one` carries as they are mean something to the `other` plan: else the
+/// source was changed.
+fn knows_carried(one: &TablePlan, other: &TablePlan) -> bool {
+    one.columns.iter().filter(|c| c.expression.is_none()).all(|carried| {
+        let is_read = other.rule.reads.contains(&carried.source)
+            || other.rule.also.iter().any(|c| c.name == carried.source);
+        is_read
+            || other.columns.iter().any(|c| {
+                c.expression.is_none() && c.source == carried.source && c.source_type == carried.source_type
+            })
     })
 }
 

@@ -71,8 +71,7 @@ impl Replay {
     /// # Errors
     /// What reading or writing says.
     pub async fn retry(self, watermark: Watermark) -> Result<Applied> {
-        let parked = self.pair.ledger.parked(&self.table.label(), MOST_RETRIED).await?;
-        let keys: Vec<Key> = parked.into_iter().map(|p| p.key).collect();
+        let keys = self.pair.ledger.parked_to_try(&self.table.label(), MOST_RETRIED).await?;
         if keys.is_empty() {
             return Ok(Applied::default());
         }

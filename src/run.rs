@@ -32,7 +32,11 @@ pub fn boards(settings: &Settings) -> Vec<Board> {
     settings
         .databases
         .iter()
-        .map(|d| Board::new(DatabaseStatus::unknown(&d.name, &d.source, &d.target, Role::Connecting)))
+        .map(|d| {
+            let mut status = DatabaseStatus::unknown(&d.name, &d.source, &d.target, Role::Connecting);
+            status.upgrade_follows = d.upgrade.is_after_copy();
+            Board::new(status)
+        })
         .collect()
 }
 

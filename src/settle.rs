@@ -12,11 +12,11 @@ use std::collections::HashSet;
 use sha2::{Digest, Sha256};
 
 use crate::copy::no_rows;
-use crate::engine::{Feed, KeyDifferences, Limits, Target, Tx, Watch};
+use crate::engine::{Feed, KeyDifferences, Limits, Origin, Target, Tx, Watch};
 use crate::error::{At, Error, Kind, Result};
 use crate::ledger::{Ledger, TableEntry, owned, owned::Owned};
-use crate::model::{Bounds, Key, Layout, Schema, Strategy, TablePlan, TableState};
-use crate::pair::Pair;
+use crate::model::{Block, Bounds, Key, Layout, Schema, Strategy, TablePlan, TableState};
+use crate::pair::{self, Pair};
 use crate::plan;
 use crate::settings::EngineKind;
 
@@ -34,8 +34,8 @@ pub struct Settled {
     pub removed: u64,
 }
 
-/// Settles every table of the plan; gives those of which not all is production's. Each is recorded in one transaction; dying between does no harm, as
-/// settling again finds the same.
+/// Settles every table of the plan; gives those of which not all is production's. Each is recorded in one
+/// transaction; dying between does no harm, as settling again finds the same.
 ///
 /// # Errors
 /// [`Kind::Refused`] when it can't be told whose rows are whose; nothing is recorded of that table then.
@@ -52,7 +52,7 @@ pub async fn settle(pair: &Pair) -> Result<Vec<Settled>> {
                 continue;
             }
             (Strategy::Keyed, None) => before_copy(pair, table).await.at(&table.source)?,
-            (Strategy::Keyed, Some(entry)) => keyed(pair, table, entry).await.at(&table.source)?,
+            (Strategy::Keyed, Some(entry)) => after_copy(pair, table, entry).await.at(&table.source)?,
         };
         if found.native + found.removed > 0 {
             let what =
@@ -72,20 +72,65 @@ async fn before_copy(pair: &Pair, table: &TablePlan) -> Result<Settled> {
     record(pair, tx, table, &found.target_only, &[]).await
 }
 
-async fn keyed(pair: &Pair, table: &TablePlan, entry: &TableEntry) -> Result<Settled> {
+/// What to do where the change log does not tell what production did: both ways end with rows of which
+/// it is known whose they are.
+const RESTORE_OR_EMPTY: &str = "restore staging to before the upgrade, let replay catch up, and upgrade again; or empty \
+                                the table on the target, `highwater upgrade --done`, and once its rows are copied \
+                                insert again what the upgrade had made there";
+
+async fn after_copy(pair: &Pair, table: &TablePlan, entry: &TableEntry) -> Result<Settled> {
     let watch = watch(table, entry)?;
     same_keys(table, entry)?;
+    let found = match keyed(pair, table, entry, watch).await {
+        Err(error) if error.kind() == Kind::Doubtful => return doubted(pair, table, &error.summary()).await,
+        found => found?,
+    };
+    let is_something = !found.native.is_empty() || !found.removed.is_empty();
+    if is_something && !is_sound(pair, table, watch.origin).await? {
+        drop(found);
+        let what = format!("{}: its change log may have missed something", table.label());
+        return doubted(pair, table, &what).await;
+    }
+    record(pair, found.tx, table, &found.native, &found.removed).await
+}
+
+/// Whether everything that production did up to now is in the change log: nothing tells of a TRUNCATE that
+/// no trigger saw, of triggers that were away for a while, or of commits that a crash took away, but this.
+async fn is_sound(pair: &Pair, table: &TablePlan, origin: &Origin) -> Result<bool> {
+    let mut generations = pair.sides.source.install(&pair.plan, &|_| {}).await?.into_iter();
+    let label = table.label();
+    let generation = generations.find(|(found, _)| *found == label).map(|(_, generation)| generation);
+    let generation = generation.transpose()?;
+    Ok(generation.as_ref() == Some(&origin.generation) && pair.sides.identity.life == origin.identity.life)
+}
+
+/// The table will be copied anew. Where nothing stands there, nothing can be taken for somebody else's.
+async fn doubted(pair: &Pair, table: &TablePlan, why: &str) -> Result<Settled> {
+    if pair::holds_nothing(&pair.sides, Some(&pair.ledger), table).await? {
+        return record(pair, pair.sides.target.begin().await?, table, &[], &[]).await;
+    }
+    let what = format!("{why}: which rows the upgrade made or deleted can't be told");
+    Err(Error::refused(what).remedy(RESTORE_OR_EMPTY))
+}
+
+/// What was found of a table, in the transaction to record it in.
+struct Found {
+    tx: Box<dyn Tx>,
+    native: Vec<Key>,
+    removed: Vec<Key>,
+}
+
+async fn keyed(pair: &Pair, table: &TablePlan, entry: &TableEntry, watch: Watch<'_>) -> Result<Found> {
     let parked = pair.ledger.parked(&entry.label, i64::MAX).await?;
-    let parked: HashSet<Key> = parked.into_iter().map(|p| p.key).collect();
+    let parked: Vec<Key> = parked.into_iter().map(|p| p.key).collect();
     let mut keys = pair.sides.source.stream(watch, &Bounds::all(), Layout::Keys).await?;
     let mut tx = pair.sides.target.begin().await?;
     let KeyDifferences { source_only, target_only } = tx.compare_keys(table, Feed::Stream(&mut keys)).await?;
-    let dirty = Dirty::read(pair, tx.as_mut(), watch).await?;
+    let dirty = Dirty::read(pair, tx.as_mut(), watch, &parked).await?;
     // What is marked already stays so for as long as the row is missing or stands there: production has
     // perhaps written a key since, which is not to make it production's.
     let marked = Marked::read(pair, tx.as_mut(), &entry.label).await?;
-    let is_removed =
-        |key: &Key| marked.removed.contains(key) || !dirty.keys.contains(key) && !parked.contains(key);
+    let is_removed = |key: &Key| marked.removed.contains(key) || !dirty.keys.contains(key);
     let removed: Vec<Key> = source_only.into_iter().filter(is_removed).collect();
     let mut native: HashSet<Key> =
         target_only.into_iter().filter(|key| !dirty.standing.contains(key)).collect();
@@ -95,12 +140,10 @@ async fn keyed(pair: &Pair, table: &TablePlan, entry: &TableEntry) -> Result<Set
             "production truncated the table while it was upgraded: of {unknown} target rows it can't be told whether \
              the upgrade made them"
         );
-        let remedy = "restore staging to before the upgrade, let replay catch up, and upgrade again; or delete the \
-                      rows that are not the upgrade's, and `highwater upgrade --done`";
-        return Err(Error::refused(what).remedy(remedy));
+        return Err(Error::refused(what).remedy(RESTORE_OR_EMPTY));
     }
     native.extend(marked.native);
-    record(pair, tx, table, &native.into_iter().collect::<Vec<_>>(), &removed).await
+    Ok(Found { tx, native: native.into_iter().collect(), removed })
 }
 
 /// The marks that an earlier upgrade left, or an earlier attempt to settle this one.
@@ -117,7 +160,8 @@ impl Marked {
     }
 }
 
-/// The keys that production changed since replay was paused.
+/// The keys that production changed since replay was paused; and parked ones, as what production did with
+/// them is still to come.
 struct Dirty {
     keys: HashSet<Key>,
     /// The matched columns of the target rows of these.
@@ -126,29 +170,40 @@ struct Dirty {
 }
 
 impl Dirty {
-    async fn read(pair: &Pair, tx: &mut dyn Tx, watch: Watch<'_>) -> Result<Self> {
+    async fn read(pair: &Pair, tx: &mut dyn Tx, watch: Watch<'_>, parked: &[Key]) -> Result<Self> {
         let mut dirty = Dirty { keys: HashSet::new(), standing: HashSet::new(), truncated: false };
-        let columns: Vec<String> = watch.table.matched().map(|(pair, _)| pair.target.clone()).collect();
+        let most = usize::try_from(pair.settings.replay.batch_rows).unwrap_or(usize::MAX);
+        for some in parked.chunks(most.max(1)) {
+            let states = pair.sides.source.states(watch, some).await?;
+            dirty.take(tx, watch.table, &states.blocks).await?;
+        }
         let limits =
             Limits { rows: pair.settings.replay.batch_rows, bytes: pair.settings.replay.batch_bytes };
+        // What production writes from here on is not asked for: it may write faster than this reads.
+        let extent = pair.sides.source.extent(watch.table).await?;
         let mut from = watch.watermark.clone();
         loop {
             let batch = pair.sides.source.batch(Watch { watermark: &from, ..watch }, limits).await?;
             dirty.truncated |= batch.prune;
             if batch.keys > 0 {
-                tx.stage(watch.table, Feed::Read(&batch.states.blocks)).await?;
-                let numbers = tx.staged(watch.table).await?;
-                dirty.keys.extend(tx.staged_keys(watch.table, &numbers).await?);
-                for (_, values) in tx.standing(watch.table, &columns).await? {
-                    dirty.standing.insert(values.into_iter().map(Option::unwrap_or_default).collect());
-                }
-                tx.unstage(watch.table, &numbers).await?;
+                dirty.take(tx, watch.table, &batch.states.blocks).await?;
             }
-            if !batch.more {
+            if !batch.more || batch.to.reaches(&extent) {
                 return Ok(dirty);
             }
             from = batch.to;
         }
+    }
+
+    async fn take(&mut self, tx: &mut dyn Tx, table: &TablePlan, states: &[Block]) -> Result<()> {
+        let columns: Vec<String> = table.matched().map(|(pair, _)| pair.target.clone()).collect();
+        tx.stage(table, Feed::Read(states)).await?;
+        let numbers = tx.staged(table).await?;
+        self.keys.extend(tx.staged_keys(table, &numbers).await?);
+        for (_, values) in tx.standing(table, &columns).await? {
+            self.standing.insert(values.into_iter().map(Option::unwrap_or_default).collect());
+        }
+        tx.unstage(table, &numbers).await
     }
 }
 

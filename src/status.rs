@@ -43,6 +43,11 @@ pub struct DatabaseStatus {
     pub phase: Option<Phase>,
     /// Since when; `None` in the first phase.
     pub phase_since: Option<String>,
+    /// Whether the settings name an upgrade that follows the copy.
+    #[serde(skip)]
+    pub upgrade_follows: bool,
+    /// When the target's schema was upgraded, if it is.
+    pub upgraded_at: Option<String>,
     /// Since when the change log is held, if it is.
     pub log_held_at: Option<String>,
     /// Who holds the lease.
@@ -140,6 +145,8 @@ impl DatabaseStatus {
             role,
             phase: None,
             phase_since: None,
+            upgrade_follows: false,
+            upgraded_at: None,
             log_held_at: None,
             holder: None,
             error: None,
@@ -160,6 +167,7 @@ impl DatabaseStatus {
         self.phase = is_begun.then_some(entry.phase);
         self.phase_since.clone_from(&entry.phase_since);
         self.log_held_at.clone_from(&entry.log_held_at);
+        self.upgraded_at.clone_from(&entry.upgraded_at);
         self.holder = entry.holder.as_ref().map(|(who, _)| who.clone());
         let before = std::mem::take(&mut self.tables);
         self.tables = entry.tables.iter().map(TableStatus::new).collect();

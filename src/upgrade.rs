@@ -124,7 +124,10 @@ pub async fn upgrade(
         // What does not hold is told; the upgrade is done and replay goes on all the same.
         let outcomes = checkpoint::run(upgrade.sides.target.as_ref(), &database.checkpoints).await?;
         if let Some(failure) = checkpoint::failure(&database.name, &outcomes) {
-            return Err(failure);
+            return Err(failure.remedy(
+                "the upgrade is done and replay goes on; mend that on the target, then `highwater verify \
+                 --checkpoints`",
+            ));
         }
     }
     Ok(Upgraded {
@@ -269,6 +272,10 @@ impl Upgrade<'_> {
             Box::pin(pair::upgraded(&self.sides, self.database, self.settings, &self.ledger, self.board))
                 .await
                 .map_err(|e| self.still_upgrading(e))?;
+        for warning in pair.plan.warnings.iter().filter(|w| w.table.is_some()) {
+            let table = warning.table.as_deref().unwrap_or_default();
+            (self.progress)(&format!("{}: warning: {table}: {}", self.database.name, warning.what));
+        }
         fault::point("after_upgrade_planned").await?;
         (self.progress)(&format!("{}: settling whose rows are whose", self.database.name));
         for table in settle::settle(&pair).await.map_err(|e| self.still_upgrading(e))? {
@@ -343,4 +350,21 @@ pub fn refuse_while_upgrading(database: &str, entry: &Entry) -> Result<()> {
     let since = entry.phase_since.as_ref().map(|at| format!(" since {at}")).unwrap_or_default();
     Err(Error::refused(format!("database {database}: its target's schema is being upgraded{since}"))
         .remedy("once the upgrade has ended: `highwater upgrade --done`"))
+}
+
+/// Refuses to end with a target that the settings say is to be upgraded first.
+///
+/// # Errors
+/// [`crate::error::Kind::Refused`] as long as an upgrade that follows the copy is not done.
+pub fn refuse_before_it(database: &DatabaseSettings, entry: &Entry) -> Result<()> {
+    if !database.upgrade.is_after_copy() || entry.upgraded_at.is_some() || entry.phase == Phase::Final {
+        return Ok(());
+    }
+    let what = format!(
+        "database {}: the settings name an upgrade after the copy, and the target's schema is the old one still",
+        database.name
+    );
+    Err(Error::refused(what).remedy(
+        "`highwater upgrade` first; if the target is wanted as it is, take `upgrade` out of the settings",
+    ))
 }

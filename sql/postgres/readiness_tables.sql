@@ -28,6 +28,15 @@ SELECT w.place,
               WHERE t.place = w.place AND NOT g.tgisinternal AND g.tgenabled IN ('A', 'R')) AS always,
        ARRAY(SELECT DISTINCT g.tgname::text FROM tree t JOIN pg_catalog.pg_trigger g ON g.tgrelid = t.member
               WHERE t.place = w.place AND NOT g.tgisinternal AND g.tgenabled = 'O') AS triggers,
+       ARRAY(SELECT a.attname::text || E'\n' || s.oid::pg_catalog.regclass::text
+               FROM pg_catalog.pg_attribute a
+               JOIN pg_catalog.pg_attrdef f ON f.adrelid = a.attrelid AND f.adnum = a.attnum
+               JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass
+                AND d.objid = f.oid AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+               JOIN pg_catalog.pg_class s ON s.oid = d.refobjid
+              WHERE a.attrelid = c.oid
+                AND CASE s.relkind WHEN 'S' THEN NOT has_sequence_privilege(s.oid, 'USAGE, UPDATE') END
+              ORDER BY a.attnum) AS closed_sequences,
        ARRAY(SELECT k.conname::text FROM pg_catalog.pg_constraint k
               WHERE k.contype = 'f' AND k.conrelid = c.oid) AS foreign_keys,
        ARRAY(SELECT k.conname::text FROM pg_catalog.pg_constraint k

@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::checkpoint::{self, Outcome};
 use crate::error::{Error, Result};
 use crate::ledger::Entry;
-use crate::model::Plan;
+use crate::model::{OnDelete, Plan, TablePlan};
 use crate::pair::Pair;
 use crate::status::SCHEMA_VERSION;
 
@@ -95,14 +95,20 @@ impl FinalSync {
         }
     }
 
-    /// Counts the rows of both sides, which must agree while the source is fenced.
+    /// Counts the rows of both sides, which must agree while the source is fenced but for what is the
+    /// upgrade's own.
     pub(super) async fn count_rows(&mut self, pair: &Pair) -> Result<()> {
         for table in &pair.plan.tables {
             let sides = &pair.sides;
             let (source, target) = tokio::try_join!(sides.source.count(table), sides.target.count(table))?;
-            if source != target {
-                self.reasons
-                    .push(format!("{}: {source} rows on the source, {target} on the target", table.source));
+            let (native, removed) = pair.ledger.owned(&table.label()).await?;
+            if !agree(table, source + native, target + removed) {
+                let mut reason =
+                    format!("{}: {source} rows on the source, {target} on the target", table.source);
+                if native + removed > 0 {
+                    reason += &format!(", where the upgrade made {native} and deleted {removed}");
+                }
+                self.reasons.push(reason);
             }
             if let Some(row) = self.tables.iter_mut().find(|t| t.table == table.label()) {
                 row.source_rows = Some(source);
@@ -163,4 +169,12 @@ impl FinalSync {
             Verdict::Final => "final",
         }
     }
+}
+
+/// Whether the rows that a target should hold and those that it does are as many, as far as its rule tells.
+fn agree(table: &TablePlan, should: u64, does: u64) -> bool {
+    let keeps = table.rule.on_delete == OnDelete::Keep;
+    // A command may leave rows out.
+    let leaves_out = table.rule.transform.is_some();
+    (should <= does || leaves_out) && (does <= should || keeps)
 }

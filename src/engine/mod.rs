@@ -20,8 +20,8 @@ use async_trait::async_trait;
 
 use crate::error::Result;
 use crate::model::{
-    Applied, Batch, Bounds, Extent, Key, Layout, Plan, RowStream, Schema, Sequence, States, TableName,
-    TablePlan, Watermark,
+    Applied, Batch, Bounds, CheckConstraint, Extent, Key, Layout, Plan, RowStream, Schema, Sequence, States,
+    TableName, TablePlan, Watermark,
 };
 use crate::settings::{Endpoint, EngineKind};
 use crate::throttle::Throttle;
@@ -46,6 +46,9 @@ pub trait Source: Send + Sync {
 
     /// All user tables and sequences, with highwater's own left out.
     async fn schema(&self) -> Result<Schema>;
+
+    /// The enforced CHECK constraints of all user tables.
+    async fn check_constraints(&self) -> Result<Vec<CheckConstraint>>;
 
     /// Blockers and warnings about privileges, poolers, standbys, what silences capture, and what
     /// can't be carried, for the tables of `plan` (and the excluded ones, which the fence is put on).
@@ -154,6 +157,9 @@ pub trait Target: Send + Sync {
 
     /// All user tables and sequences, with highwater's own left out.
     async fn schema(&self) -> Result<Schema>;
+
+    /// The enforced CHECK constraints of all user tables.
+    async fn check_constraints(&self) -> Result<Vec<CheckConstraint>>;
 
     /// Blockers and warnings about privileges, read-only sides, triggers and foreign keys that can't
     /// be silenced.

@@ -87,7 +87,7 @@ impl Follow {
             let blocked = found.blockers.iter().any(|b| b.table.as_deref() == Some(&label));
             let Some(fits) = found.table(&label).filter(|_| !blocked) else { continue };
             let kept = entry.tables.iter().find(|t| t.label == label).and_then(|t| t.plan.as_ref());
-            if kept.is_some_and(|kept| pair::unannounced(kept, fits).is_some()) {
+            if kept.is_some_and(|kept| pair::unannounced(kept, fits, entry.upgraded_at.is_some()).is_some()) {
                 continue;
             }
             let before = pair.plan.table(&label).map(TablePlan::shape);

@@ -98,9 +98,8 @@ pub async fn guard(tx: &mut dyn Tx, act: &Act<'_>) -> Result<Guarded> {
     let label = act.table.label();
     hold_epoch(tx, act.database, act.epoch).await?;
     check_phase(tx, act.database).await?;
-    // Chunks of one table run side by side; but not beside a batch that looks it up.
-    let shares = matches!(act.step, Step::Chunk(_)) && act.table.dependants.is_empty();
-    let lock = if shares { "{for share}" } else { "{for update}" };
+    // Chunks of one table run side by side.
+    let lock = if matches!(act.step, Step::Chunk(_)) { "{for share}" } else { "{for update}" };
     let sql = format!(
         "SELECT state, watermark, origin, \
          (SELECT min(n.key_hash) FROM {{l}}native n WHERE n.database_name = ?1 AND n.label = ?2), \
@@ -109,7 +108,6 @@ pub async fn guard(tx: &mut dyn Tx, act: &Act<'_>) -> Result<Guarded> {
     );
     let args: [Arg; 2] = [act.database.into(), label.as_str().into()];
     let row = one(tx.rows(&sql, &args).await?)?;
-    hold_looked_up(tx, act).await?;
     let state: TableState = text(&row, 0)?.parse()?;
     let copying = matches!(state, TableState::Copying | TableState::Reloading);
     let fits = match act.step {
@@ -136,16 +134,6 @@ pub async fn guard(tx: &mut dyn Tx, act: &Act<'_>) -> Result<Guarded> {
     }
     let has = |place: usize| row.get(place).is_some_and(Option::is_some);
     Ok(Guarded { state, has_native: has(3), has_removed: has(4) })
-}
-
-/// Keeps the tables that this one looks up as they are until the transaction ends: else a change of theirs
-/// could commit between our lookup and our commit, and find nothing of ours to requeue yet.
-async fn hold_looked_up(tx: &mut dyn Tx, act: &Act<'_>) -> Result<()> {
-    for label in &act.table.looks_up {
-        let sql = "SELECT state FROM {l}tables WHERE database_name = ?1 AND label = ?2{for share}";
-        tx.rows(sql, &[act.database.into(), label.as_str().into()]).await?;
-    }
-    Ok(())
 }
 
 /// The hashes of the table's parked keys, as this transaction sees them.

@@ -109,6 +109,19 @@ pub struct ForeignKey {
     pub parent_columns: Vec<String>,
 }
 
+/// A CHECK constraint that is enforced: a condition that must not be false for any row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckConstraint {
+    /// The table that it stands on.
+    pub table: TableName,
+    /// Its name, where it has one.
+    pub name: String,
+    /// Its condition as the engine writes it. A quote inside of a text is a doubled one.
+    pub condition: String,
+    /// Whether the rows that were there when it was made were looked at.
+    pub validated: bool,
+}
+
 /// Where a column's value comes from when a statement names none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -130,10 +143,23 @@ pub struct Column {
     pub type_name: String,
     /// Whether NULL is refused.
     pub not_null: bool,
+    /// What decides how its values compare: the type below a domain's name (SQLite: the affinity), with
+    /// the collation where the type does not imply one.
+    pub compares_as: String,
     /// Whether it has a default (an identity or a computed value counts).
     pub has_default: bool,
+    /// The default as SQL, where it is known.
+    pub default: Option<String>,
     /// Where its value comes from.
     pub generation: Generation,
+}
+
+impl Column {
+    /// What a row has in it whose statement names no value, as SQL, where that is known.
+    pub fn unnamed(&self) -> Option<&str> {
+        let null = if self.not_null || self.has_default { None } else { Some("NULL") };
+        self.default.as_deref().or(null)
+    }
 }
 
 /// A sequence, or the counter of an identity or AUTOINCREMENT column.

@@ -121,51 +121,48 @@ pub fn mentioned<'n>(sql: &str, names: impl IntoIterator<Item = &'n str>) -> Vec
 
 /// The expression with every parameter `:name` replaced by `value`.
 pub fn with_parameter(sql: &str, name: &str, value: &str) -> String {
+    replaced(sql, 1 + name.len(), value, |word| *word == Word::Parameter(name))
+}
+
+/// The expression with every bare `name`, in any case, replaced by `value`.
+pub fn with_name(sql: &str, name: &str, value: &str) -> String {
+    replaced(sql, name.len(), value, |word| word.is(name))
+}
+
+/// The expression with `value` in place of the words, all of that length, that are `meant`.
+fn replaced(sql: &str, length: usize, value: &str, meant: impl Fn(&Word<'_>) -> bool) -> String {
     let mut replaced = String::with_capacity(sql.len());
     let mut from = 0;
     for (at, word) in words(sql) {
-        if word == Word::Parameter(name) {
+        if meant(&word) {
             replaced.push_str(&sql[from..at]);
             replaced.push_str(value);
-            from = at + 1 + name.len();
+            from = at + length;
         }
     }
     replaced.push_str(&sql[from..]);
     replaced
 }
 
-/// A comparison `looked_up.column = changed.column` in an expression.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Comparison {
-    /// The name or alias before the dot of the other side, as written.
-    pub table: String,
-    /// The column of the other side.
-    pub looked_up: String,
-    /// The column of `changed`.
-    pub column: String,
-}
-
-/// The comparisons with columns of `changed` that the expression makes.
-pub fn comparisons(sql: &str) -> Vec<Comparison> {
-    let words: Vec<Word<'_>> = words(sql).into_iter().map(|(_, word)| word).collect();
-    let dotted = |part: &[Word<'_>]| match part {
-        [table, Word::Sign('.'), column] => Some((table.name()?.to_string(), column.name()?.to_string())),
-        _ => None,
-    };
-    words
-        .windows(7)
-        .filter(|part| part[3] == Word::Sign('='))
-        .filter_map(|part| Some((dotted(&part[..3])?, dotted(&part[4..])?)))
-        .filter_map(|(left, right)| {
-            let is_changed = |side: &(String, String)| side.0.eq_ignore_ascii_case("changed");
-            let (other, changed) = match (is_changed(&left), is_changed(&right)) {
-                (false, true) => (left, right),
-                (true, false) => (right, left),
-                _ => return None,
-            };
-            Some(Comparison { table: other.0, looked_up: other.1, column: changed.1 })
-        })
-        .collect()
+/// The expression without the brackets that enclose all of it.
+pub fn without_brackets(sql: &str) -> &str {
+    let mut depth = 0_usize;
+    let words = words(sql);
+    let Some((last, _)) = words.last() else { return sql };
+    for (at, word) in &words {
+        match word {
+            Word::Sign('(') => depth += 1,
+            Word::Sign(')') => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth == 0 {
+            // The first bracket closes here, or there is none.
+            let encloses = *word == Word::Sign(')') && at == last;
+            let inner = sql.get(words[0].0 + 1..*at).filter(|_| encloses);
+            return inner.map_or(sql, without_brackets);
+        }
+    }
+    sql
 }
 
 #[cfg(test)]
@@ -196,11 +193,19 @@ mod tests {
     }
 
     #[test]
-    fn comparisons_with_changed() {
-        let sql = "(SELECT id FROM apps a WHERE a.consumer_key = changed.\"key\" AND changed.t = a.tenant)";
-        let found: Vec<(String, String)> =
-            comparisons(sql).into_iter().map(|c| (c.looked_up, c.column)).collect();
-        let pair = |a: &str, b: &str| (a.to_string(), b.to_string());
-        assert_eq!(found, [pair("consumer_key", "key"), pair("tenant", "t")]);
+    fn names_are_replaced_and_brackets_taken_off() {
+        let sql = "(VALUE > 0 AND \"VALUE\" <> 'VALUE' AND value_of(value))";
+        assert_eq!(with_name(sql, "VALUE", "x"), "(x > 0 AND \"VALUE\" <> 'VALUE' AND value_of(x))");
+        for (sql, inner) in [
+            ("((a > 0))", "a > 0"),
+            (" (a) -- )", "a"),
+            ("(a) OR (b)", "(a) OR (b)"),
+            ("(a = ')') OR b", "(a = ')') OR b"),
+            ("a > 0", "a > 0"),
+            ("(a", "(a"),
+            ("", ""),
+        ] {
+            assert_eq!(without_brackets(sql), inner);
+        }
     }
 }

@@ -4,9 +4,12 @@ use std::collections::HashSet;
 
 use serde::Serialize;
 
+use super::conditions::{Checked, new_constraints};
 use super::rules::find_table;
 use super::types::{Fit, fit};
-use crate::model::{Column, Generation, Plan, Schema, Table, TableName, TablePlan, UniqueIndex};
+use crate::model::{
+    CheckConstraint, Column, Generation, Plan, Schema, Table, TableName, TablePlan, UniqueIndex,
+};
 use crate::settings::DatabaseSettings;
 
 /// Names that are at least so much alike may be one that was changed (Jaro-Winkler similarity).
@@ -46,7 +49,7 @@ pub struct TableDiff {
 }
 
 /// One difference.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Change {
     /// What differs.
     pub what: String,
@@ -58,6 +61,9 @@ pub struct Change {
     /// Some of them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub examples: Vec<String>,
+    /// Why it was not counted, where it should have been.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uncounted: Option<String>,
 }
 
 /// Which rows of the source would not fit.
@@ -81,10 +87,35 @@ pub enum Check {
         /// Its columns.
         parent_columns: Vec<String>,
     },
+    /// Those for which a condition of the target is false.
+    Broken {
+        /// The condition, which names the target's columns.
+        condition: String,
+        /// The target table's own name, by which it may call them.
+        table: String,
+        /// The source columns that are carried as they are, each with its target column.
+        columns: Vec<(String, String)>,
+        /// The target columns that tell of a row.
+        shown: Vec<String>,
+    },
+}
+
+/// The CHECK constraints of both sides.
+#[derive(Debug, Clone, Default)]
+pub struct CheckConstraints {
+    /// The source's.
+    pub source: Vec<CheckConstraint>,
+    /// The target's.
+    pub target: Vec<CheckConstraint>,
 }
 
 /// Compares both schemas under a plan.
-pub fn diff(database: &DatabaseSettings, plan: &Plan, source: &Schema, target: &Schema) -> Vec<TableDiff> {
+pub fn diff(
+    database: &DatabaseSettings,
+    plan: &Plan,
+    (source, target): (&Schema, &Schema),
+    constraints: &CheckConstraints,
+) -> Vec<TableDiff> {
     let wanted = |t: &&Table| database.wants(t.name.schema.as_deref(), &t.name.name);
     let mut all: Vec<TableDiff> = source
         .tables
@@ -94,7 +125,7 @@ pub fn diff(database: &DatabaseSettings, plan: &Plan, source: &Schema, target: &
             let planned = plan.table(&table.name.to_string());
             let name = planned.map_or(&table.name, |p| &p.target);
             match find_table(target, name) {
-                Some(found) => Both { plan, planned, source: table, target: found }.diff(),
+                Some(found) => Both { plan, planned, source: table, target: found, constraints }.diff(),
                 None => gone(table, source, target, planned),
             }
         })
@@ -135,8 +166,10 @@ fn gone(table: &Table, source: &Schema, target: &Schema, planned: Option<&TableP
         .map(|(_, t)| t);
     let mut proposal = Vec::new();
     if let Some(t) = likely {
-        proposal
-            .push(format!("target = \"{}\"    # the most like it; else add the table to `exclude`", t.name));
+        proposal.push(format!(
+            "target = {}    # the most like it; else add the table to `exclude`",
+            toml_text(&t.name.to_string())
+        ));
     }
     TableDiff {
         table: table.name.to_string(),
@@ -157,6 +190,7 @@ struct Both<'a> {
     planned: Option<&'a TablePlan>,
     source: &'a Table,
     target: &'a Table,
+    constraints: &'a CheckConstraints,
 }
 
 impl Both<'_> {
@@ -166,6 +200,11 @@ impl Both<'_> {
         self.columns(&mut changes, &mut proposal);
         self.keys(&mut changes, &mut proposal);
         self.constraints(&mut changes);
+        changes.extend(new_constraints(
+            self.planned,
+            Checked { table: self.source, constraints: &self.constraints.source },
+            Checked { table: self.target, constraints: &self.constraints.target },
+        ));
         let label = self.source.name.to_string();
         let blocked = self.plan.blockers.iter().any(|b| b.table.as_ref() == Some(&label));
         let standing = match (changes.is_empty(), blocked || self.planned.is_none(), self.is_ruled()) {
@@ -242,16 +281,20 @@ impl Both<'_> {
                 alike(&c.name.to_lowercase(), &column.name.to_lowercase()) + same_type
             };
             let best = open.iter().copied().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
-            match best.filter(|c| likeness(c) >= ALIKE) {
+            let takes = |c: &&Column| fit(&column.type_name, &c.type_name) != Fit::Other;
+            match best.filter(|c| likeness(c) >= ALIKE && takes(c)) {
                 Some(best) => {
                     open.retain(|c| c.name != best.name);
                     proposal.push(format!(
-                        "columns.{} = \"{}\"    # renamed? they are alike",
-                        best.name, column.name
+                        "columns.{} = {}    # renamed? they are alike",
+                        toml_key(&best.name),
+                        toml_text(&column.name)
                     ));
                 }
-                None => proposal
-                    .push(format!("drop = [\"{}\"]    # left behind? else say where it goes", column.name)),
+                None => proposal.push(format!(
+                    "drop = [{}]    # left behind? else say where it goes",
+                    toml_text(&column.name)
+                )),
             }
         }
         for column in open {
@@ -259,11 +302,23 @@ impl Both<'_> {
             let what = if needs {
                 format!("{} ({}) is new, NOT NULL and without a default", column.name, column.type_name)
             } else {
-                format!("{} ({}) is new: rows of production get its default", column.name, column.type_name)
+                let value = match column.unnamed() {
+                    Some(null) if null.eq_ignore_ascii_case("NULL") => "NULL".to_string(),
+                    Some(default) => format!("its default, {default}"),
+                    None => "its default".to_string(),
+                };
+                format!(
+                    "{} ({}) is new: rows that production adds get {value}",
+                    column.name, column.type_name
+                )
             };
             changes.push(Change { what, ..Change::default() });
             if needs {
-                proposal.push(format!("columns.{} = {}", column.name, first_value(&column.type_name)));
+                proposal.push(format!(
+                    "columns.{} = {}",
+                    toml_key(&column.name),
+                    first_value(&column.type_name)
+                ));
             }
         }
     }
@@ -283,7 +338,7 @@ impl Both<'_> {
         };
         let key = std::iter::once(to).chain(self.target.unique.iter().map(|u| &u.columns)).find(usable);
         if let Some(key) = key {
-            let quoted: Vec<String> = key.iter().map(|k| format!("\"{k}\"")).collect();
+            let quoted: Vec<String> = key.iter().map(|k| toml_text(k)).collect();
             proposal.push(format!(
                 "key = [{}]    # unique on the target; is it on the source?",
                 quoted.join(", ")
@@ -348,6 +403,17 @@ impl Both<'_> {
 fn alike(one: &str, other: &str) -> f64 {
     let holds = one.contains(other) || other.contains(one);
     strsim::jaro_winkler(one, other).max(if holds { ALIKE } else { 0.0 })
+}
+
+/// A text as TOML, whose escapes are those of JSON.
+pub fn toml_text(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// A key as TOML.
+fn toml_key(name: &str) -> String {
+    let is_bare = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    if !name.is_empty() && name.chars().all(is_bare) { name.to_string() } else { toml_text(name) }
 }
 
 /// What a new column may get, as TOML.

@@ -1,7 +1,8 @@
 //! Further targets of a rule, and which tables look which up.
 
-use super::rules::{find_table, named};
-use crate::model::{Dependant, Finding, Into, Link, Rule, Schema, Table, TablePlan, sql};
+use super::links::{further_link, link, reads_whole_rows};
+use super::rules::find_table;
+use crate::model::{Dependant, Finding, Into, Link, Rule, Schema, Table, TableName, TablePlan, sql};
 use crate::settings::{IntoSettings, nearest};
 
 /// The further targets of a table's rule. What their selects yield is found out when they are tried.
@@ -13,7 +14,7 @@ pub(super) fn into(
 ) -> Vec<Into> {
     let mut all = Vec::new();
     for into in wanted {
-        let name = named(&into.target, &source.name);
+        let name = TableName::read(&into.target, &source.name);
         let Some(found) = find_table(target, &name) else {
             let names: Vec<String> = target.tables.iter().map(|t| t.name.to_string()).collect();
             let near = nearest(&into.target, names.iter().map(String::as_str));
@@ -50,7 +51,7 @@ pub(super) fn into(
 }
 
 /// The SQL of a rule that the target runs.
-fn on_target(rule: &Rule) -> Vec<&str> {
+pub(super) fn on_target(rule: &Rule) -> Vec<&str> {
     let lookups = rule.lookups.iter().map(|l| l.expression.as_str());
     let into =
         rule.into.iter().flat_map(|i| i.matches.iter().map(|(_, m)| m.as_str()).chain([i.select.as_str()]));
@@ -118,7 +119,9 @@ fn main_tie(texts: &[&str], parent: &TablePlan, dependant: &TablePlan, target: &
         return None;
     }
     let known = find_table(target, &parent.target).map_or(&[][..], |t| &t.columns);
-    let read = |c: &&str| named.iter().any(|text| !sql::mentioned(text, [*c]).is_empty());
+    let read = |c: &&str| {
+        named.iter().any(|t| !sql::mentioned(t, [*c]).is_empty() || reads_whole_rows(t, &parent.target.name))
+    };
     let columns = known.iter().map(|c| c.name.as_str()).filter(read).map(str::to_string).collect();
     let link = one_link(named.iter().map(|text| link(text, parent, dependant)));
     Some(Dependant { label: dependant.label(), columns, further: false, link })
@@ -167,67 +170,4 @@ fn reaches(
         }
     }
     false
-}
-
-/// What ties a dependant's rows to those of a table that it looks up, where its SQL compares just one of
-/// that table's columns with one of its own.
-fn link(text: &str, parent: &TablePlan, dependant: &TablePlan) -> Option<Link> {
-    let aliases = aliases(text, &parent.target.name)?;
-    let compared: Vec<sql::Comparison> = sql::comparisons(text)
-        .into_iter()
-        .filter(|c| aliases.iter().any(|a| a.eq_ignore_ascii_case(&c.table)))
-        .collect();
-    let first = compared.first()?;
-    let changed = dependant.changed();
-    let (column, column_type, _) =
-        changed.iter().find(|(name, ..)| name.eq_ignore_ascii_case(&first.column))?;
-    let pair = parent.columns.iter().find(|p| p.target.eq_ignore_ascii_case(&first.looked_up))?;
-    // Values are handed over as they are written: only the same type writes them the same way.
-    (*column_type == pair.target_type)
-        .then(|| Link { column: (*column).to_string(), looked_up: pair.target.clone() })
-}
-
-/// The same, for rows of a further target: those whose matched column is a column of the table itself.
-fn further_link(text: &str, into: &Into, parent: &TablePlan, dependant: &TablePlan) -> Option<Link> {
-    let aliases = aliases(text, &into.target.name)?;
-    let changed = dependant.changed();
-    sql::comparisons(text)
-        .into_iter()
-        .filter(|c| aliases.iter().any(|a| a.eq_ignore_ascii_case(&c.table)))
-        .find_map(|c| {
-            let (_, expression) =
-                into.matches.iter().find(|(column, _)| column.eq_ignore_ascii_case(&c.looked_up))?;
-            let words: Vec<sql::Word<'_>> =
-                sql::words(expression).into_iter().map(|(_, word)| word).collect();
-            let [table, sql::Word::Sign('.'), own] = words.as_slice() else { return None };
-            let own = own.name().filter(|_| table.is("changed"))?;
-            let pair = parent
-                .columns
-                .iter()
-                .find(|p| p.expression.is_none() && p.source.eq_ignore_ascii_case(own))?;
-            let (column, column_type, _) =
-                changed.iter().find(|(name, ..)| name.eq_ignore_ascii_case(&c.column))?;
-            (*column_type == pair.target_type)
-                .then(|| Link { column: (*column).to_string(), looked_up: pair.target.clone() })
-        })
-}
-
-/// The names under which an expression reads a table, `None` where that is more than once.
-fn aliases(text: &str, table: &str) -> Option<Vec<String>> {
-    let words: Vec<sql::Word<'_>> = sql::words(text).into_iter().map(|(_, word)| word).collect();
-    let is_table = |word: &sql::Word<'_>| word.name().is_some_and(|n| n.eq_ignore_ascii_case(table));
-    // Behind a dot it is a table of that name in a schema, before one a column's.
-    let places: Vec<usize> = words
-        .iter()
-        .enumerate()
-        .filter(|(i, word)| is_table(word) && words.get(i + 1) != Some(&sql::Word::Sign('.')))
-        .map(|(i, _)| i)
-        .collect();
-    let [place] = places.as_slice() else { return None };
-    let mut next = words.iter().skip(place + 1).skip_while(|w| w.is("as"));
-    let keywords =
-        ["where", "join", "on", "left", "inner", "cross", "order", "group", "limit", "natural", "using"];
-    let alias =
-        next.next().and_then(sql::Word::name).filter(|n| !keywords.iter().any(|k| n.eq_ignore_ascii_case(k)));
-    Some(vec![alias.unwrap_or(table).to_string()])
 }

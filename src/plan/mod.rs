@@ -5,8 +5,10 @@
 
 mod checks;
 mod columns;
+mod conditions;
 mod diff;
 mod further;
+mod links;
 mod rules;
 mod sides;
 mod trial;
@@ -27,7 +29,7 @@ use columns::{Paired, Pairing};
 use rules::{Force, Rules};
 
 pub use checks::count_misfits;
-pub use diff::{Change, Standing, TableDiff, diff};
+pub use diff::{Change, CheckConstraints, Standing, TableDiff, diff, toml_text};
 pub use rules::{quoted, quoted_table};
 pub use trial::try_rules;
 
@@ -38,6 +40,8 @@ pub struct Circumstances {
     pub mode: SchemaMode,
     /// The labels of tables that highwater is making: their indexes come after the rows.
     pub unfinished: HashSet<String>,
+    /// The labels of tables whose copy was begun: the target had them.
+    pub begun: HashSet<String>,
     /// Whether the target's schema has been upgraded.
     pub upgraded: bool,
     /// The instant that `:as_of` means in rules, as `2026-01-31T12:00:00.000000Z`.
@@ -212,16 +216,12 @@ impl<'a> Planner<'a> {
             return Some(Found::Table(table));
         }
         let alike: Vec<&Table> = target.tables.iter().filter(|t| same_without_case(&t.name, name)).collect();
-        match (alike.as_slice(), self.circumstances.mode) {
-            ([table], _) => Some(Found::Table(table)),
-            ([], SchemaMode::Create) => Some(Found::Missing),
-            ([], SchemaMode::Expect) => {
+        match alike.as_slice() {
+            [table] => Some(Found::Table(table)),
+            [] if self.is_to_be_made(source) => Some(Found::Missing),
+            [] => {
                 let (what, remedy) = if source == name {
-                    (
-                        "the target has no such table".to_string(),
-                        "create it there, say in a rule which `target` it has now, add it to `exclude`, or set \
-                         copy.schema = \"create\"",
-                    )
+                    ("the target has no such table".to_string(), self.where_it_may_be())
                 } else {
                     (
                         format!("the target has no table {name}, which the rule names"),
@@ -237,6 +237,26 @@ impl<'a> Planner<'a> {
                     format!("more than one target table has that name without case: {}", names.join(", "));
                 self.block(source, what, "rename all but one");
                 None
+            }
+        }
+    }
+
+    /// Whether a table that the target lacks is highwater's to make. One that the target had, or that an
+    /// upgraded schema lacks, was renamed or dropped: made anew it would stand there with the old rows.
+    fn is_to_be_made(&self, source: &TableName) -> bool {
+        let Circumstances { mode, upgraded, begun, .. } = self.circumstances;
+        *mode == SchemaMode::Create && !upgraded && !begun.contains(&source.to_string())
+    }
+
+    /// What to do about a table that the target lacks.
+    fn where_it_may_be(&self) -> &'static str {
+        match self.circumstances.mode {
+            SchemaMode::Create => {
+                "say in a rule which `target` it has now, add it to `exclude`, or create it there"
+            }
+            SchemaMode::Expect => {
+                "create it there, say in a rule which `target` it has now, add it to `exclude`, or set \
+                 copy.schema = \"create\""
             }
         }
     }

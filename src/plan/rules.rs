@@ -42,7 +42,7 @@ impl<'a> Rules<'a> {
     /// The name of the target table of a source table.
     pub(super) fn target_name(&self, source: &Table, rule: Option<&TableSettings>) -> TableName {
         match rule.and_then(|r| r.target.as_deref()).filter(|_| self.force == Force::Whole) {
-            Some(name) => named(name, &source.name),
+            Some(name) => TableName::read(name, &source.name),
             None => source.name.clone(),
         }
     }
@@ -50,7 +50,8 @@ impl<'a> Rules<'a> {
     /// Whether all columns that it depends on are there. What waits for the upgrade can't ask for the
     /// target's.
     fn is_meant(&self, rule: &TableSettings, source: &Table, target: &Schema) -> bool {
-        let there = rule.target.as_ref().map_or_else(|| source.name.clone(), |t| named(t, &source.name));
+        let there =
+            rule.target.as_ref().map_or_else(|| source.name.clone(), |t| TableName::read(t, &source.name));
         let there = find_table(target, &there);
         rule.when.iter().all(|column| match column.split_once('.') {
             Some(("source", name)) => find_column(source, name).is_some(),
@@ -77,15 +78,6 @@ impl<'a> Rules<'a> {
             }
         }
         found
-    }
-}
-
-/// A name of the settings: `table`, or `schema.table`; without a schema it is in that of `beside`.
-pub(super) fn named(name: &str, beside: &TableName) -> TableName {
-    match (&beside.schema, name.split_once('.')) {
-        (Some(_), Some((schema, table))) => TableName::new(schema, table),
-        (Some(schema), None) => TableName::new(schema, name),
-        (None, _) => TableName::bare(name),
     }
 }
 

@@ -1,3 +1,4 @@
+mod conditions;
 mod rules;
 
 use super::*;
@@ -9,7 +10,9 @@ fn column(name: &str, not_null: bool) -> Column {
         name: name.into(),
         type_name: "integer".into(),
         not_null,
+        compares_as: "integer".into(),
         has_default: false,
+        default: None,
         generation: Generation::Plain,
     }
 }
@@ -47,7 +50,7 @@ fn database() -> DatabaseSettings {
 
 fn circumstances(mode: SchemaMode) -> Circumstances {
     let as_of = "2026-01-31T12:00:00.000000Z".to_string();
-    Circumstances { mode, unfinished: HashSet::new(), upgraded: false, as_of }
+    Circumstances { mode, unfinished: HashSet::new(), begun: HashSet::new(), upgraded: false, as_of }
 }
 
 fn plan(source: Vec<Table>, target: Vec<Table>, mode: SchemaMode) -> Plan {
@@ -102,6 +105,19 @@ fn ambiguous_names_are_never_guessed() {
 fn a_missing_table_is_made_when_asked_for() {
     let made = plan(vec![table("a", &["id"])], vec![], SchemaMode::Create);
     assert!(made.blockers.is_empty() && made.tables[0].create);
+}
+
+#[test]
+fn a_table_that_the_target_had_is_not_made_anew() {
+    let source = Schema { tables: vec![table("a", &["id"])], sequences: Vec::new() };
+    let nothing = Schema { tables: Vec::new(), sequences: Vec::new() };
+    let fresh = circumstances(SchemaMode::Create);
+    let begun = Circumstances { begun: HashSet::from([source.tables[0].name.to_string()]), ..fresh.clone() };
+    for circumstances in [begun, Circumstances { upgraded: true, ..fresh }] {
+        let plan = make(&database(), &circumstances, &source, &nothing);
+        assert_eq!(texts(&plan.blockers), "the target has no such table");
+        assert!(plan.tables.is_empty());
+    }
 }
 
 #[test]

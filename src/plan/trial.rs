@@ -1,9 +1,16 @@
 //! Tries rules on both servers: the SQL that only they can judge, on real rows, rolled back.
 
+use std::collections::BTreeSet;
+
+use super::further::on_target;
+use super::links::relations;
 use super::rules::{find_table, quoted, quoted_table};
+use super::types::{Fit, fit};
 use crate::engine::{Feed, Source, Target};
 use crate::error::{Error, Kind, Result};
-use crate::model::{Block, Finding, Into, IntoColumn, Plan, Schema, Strategy, Table, TablePlan};
+use crate::model::{
+    Block, ColumnPair, Finding, Into, IntoColumn, Plan, Schema, Strategy, Table, TablePlan, sql,
+};
 use crate::settings::{DatabaseSettings, EngineKind};
 use crate::transform;
 
@@ -13,7 +20,7 @@ const SAMPLE_ROWS: u64 = 100;
 const EXAMPLES: usize = 3;
 
 /// Tries the rules of a plan, finds out what the selects of further targets yield, and adds what
-/// forbids it. Of tables without rules nothing is asked.
+/// forbids it. Of tables without rules nothing is asked, unless a column has another type.
 ///
 /// # Errors
 /// When a side can't be reached.
@@ -34,7 +41,7 @@ pub async fn try_rules(
         if let Some(source) = schemas.0.table(&table.source) {
             trial.key(source, table).await?;
         }
-        if is_ruled(table) {
+        if is_ruled(table) || changes_types(table) {
             trial.table(table, schemas.1).await?;
         }
         plan.blockers.append(&mut trial.found);
@@ -48,6 +55,12 @@ fn is_ruled(table: &TablePlan) -> bool {
     table.rule.filter.is_some()
         || !table.rule.loads_directly()
         || table.columns.iter().any(|c| c.expression.is_some())
+}
+
+/// Whether values become values of another type, which may take none of them.
+fn changes_types(table: &TablePlan) -> bool {
+    let is_other = |c: &ColumnPair| fit(&c.source_type, &c.target_type) == Fit::Other;
+    table.columns.iter().any(is_other)
 }
 
 struct Trial<'a> {
@@ -128,7 +141,33 @@ impl Trial<'_> {
         for number in 0..table.rule.into.len() {
             self.into(table, number, target).await?;
         }
+        self.relations(table, target).await?;
         if self.found.is_empty() { self.rows(table, &rows).await } else { Ok(()) }
+    }
+
+    /// That the rule reads tables: what shows behind a view or a partition changes unnoticed.
+    async fn relations(&mut self, table: &TablePlan, target: &Schema) -> Result<()> {
+        let is_table = |relation: &&str| {
+            target.tables.iter().any(|t| !sql::mentioned(relation, [t.name.name.as_str()]).is_empty())
+        };
+        let read: BTreeSet<&str> =
+            on_target(&table.rule).into_iter().flat_map(relations).filter(|r| !is_table(r)).collect();
+        for relation in read {
+            // What is no relation, such as a name within WITH, is refused.
+            match self.sides.1.yields(table, &format!("SELECT 1 AS x FROM {relation} WHERE 1 = 0")).await {
+                Err(error) if error.kind() == Kind::Unavailable => return Err(error),
+                Err(_) => {}
+                Ok(_) => self.block(
+                    table,
+                    format!(
+                        "its rule reads {relation}, which is no table of its own: what changes behind it would not \
+                         be noticed, and leave rows stale"
+                    ),
+                    "name the tables themselves in the rule's SQL",
+                ),
+            }
+        }
+        Ok(())
     }
 
     /// Finds out what a further target's select yields.
@@ -211,8 +250,8 @@ impl Trial<'_> {
     fn refused(&mut self, table: &TablePlan, what: &str, error: Error) -> Result<()> {
         match error.kind() {
             Kind::Table | Kind::Data | Kind::Failed => {
-                let remedy = "correct the expression: on the source it sees the row's columns, on the target the \
-                              table `changed` with the source's columns";
+                let remedy = "correct the expression, or grant what it lacks: on the source it sees the row's columns, \
+                              on the target the table `changed` with the source's columns";
                 self.block(table, format!("{what}: {}", error.summary()), remedy);
                 Ok(())
             }

@@ -42,6 +42,24 @@ pub(super) fn fit(from: &str, to: &str) -> Fit {
     Fit::Other
 }
 
+/// Whether a condition says the same of a value in either of two types, which are written as
+/// [`Column::compares_as`](crate::model::Column) is.
+pub(super) fn compare_alike(one: &str, other: &str) -> bool {
+    let (one, other) = (one.to_lowercase(), other.to_lowercase());
+    let collation = |t: &str| {
+        let at = t.find(" character set ").or_else(|| t.find(" collate "));
+        at.and_then(|at| t.get(at..)).unwrap_or_default().to_string()
+    };
+    let (a, b) = (Parsed::of(&one), Parsed::of(&other));
+    // Below zero unsigned numbers do not go.
+    let is_whole = |p: &Parsed| p.integer().is_some_and(|(least, _)| least < 0);
+    let is_text =
+        |p: &Parsed| p.characters().is_some() && !matches!(p.name.as_str(), "character" | "char" | "bpchar");
+    one == other
+        || (collation(&one) == collation(&other)
+            && ((is_whole(&a) && is_whole(&b)) || (is_text(&a) && is_text(&b))))
+}
+
 #[derive(Debug, PartialEq, Eq)]
 struct Parsed {
     name: String,
@@ -120,5 +138,30 @@ mod tests {
             Fit::Narrower("ABS({}) >= 1e9 OR {} <> ROUND({}, 1)".into())
         );
         assert_eq!(fit("timestamp without time zone", "bigint"), Fit::Other);
+    }
+
+    #[test]
+    fn what_compares_alike() {
+        let latin = |name: &str| format!("{name} CHARACTER SET latin1 COLLATE latin1_bin");
+        for (one, other) in [
+            ("integer", "bigint"),
+            ("character varying(5)", "text"),
+            ("INTEGER collate nocase", "integer collate NOCASE"),
+            (&latin("varchar(5)"), &latin("varchar(9)")),
+            ("character(3)", "character(3)"),
+        ] {
+            assert!(compare_alike(one, other), "{one} and {other}");
+        }
+        for (one, other) in [
+            ("integer", "text"),
+            ("int unsigned", "bigint"),
+            ("character(3)", "text"),
+            ("text", "text collate nocase"),
+            (&latin("varchar(5)"), "varchar(5) CHARACTER SET latin1 COLLATE latin1_swedish_ci"),
+            ("numeric(10,2)", "numeric(10,1)"),
+            ("NUMERIC", "INTEGER"),
+        ] {
+            assert!(!compare_alike(one, other), "{one} and {other}");
+        }
     }
 }

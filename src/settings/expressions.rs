@@ -47,9 +47,16 @@ pub(super) fn source_expression(given: &Given) -> Result<String, String> {
     Ok(sql)
 }
 
+/// SQL on the target whose value is written whenever its row is made equal: nothing but rows may change it.
+pub(super) fn steady_expression(given: &Given) -> Result<String, String> {
+    let sql = expression(given)?;
+    steady(&sql)?;
+    Ok(sql)
+}
+
 /// A query over `changed`.
 pub(super) fn over_changed(given: &Given) -> Result<String, String> {
-    let sql = expression(given)?;
+    let sql = steady_expression(given)?;
     if mentioned(&sql, ["changed"]).is_empty() {
         return Err("does not read `changed`, the table of the source rows at work".to_owned());
     }
@@ -80,24 +87,60 @@ fn whole(sql: &str) -> Result<(), String> {
     if open == 0 { Ok(()) } else { Err("leaves a parenthesis open".to_owned()) }
 }
 
+/// Refuses SQL on the target that gives another value each time: a row would change whenever it is made equal.
+pub(super) fn steady(sql: &str) -> Result<(), String> {
+    let words: Vec<Word<'_>> = words(sql).into_iter().map(|(_, word)| word).collect();
+    match (0..words.len()).find_map(|at| Unsteady::at(&words, at)) {
+        None => Ok(()),
+        Some(Unsteady::Clock(name) | Unsteady::Chance(name)) => Err(format!(
+            "has {name}, which gives another value each time, whenever the row is made equal; for a value that is \
+             made once say on = \"insert\" of a column"
+        )),
+    }
+}
+
+/// A word that gives another value at another time.
+enum Unsteady<'a> {
+    Clock(&'a str),
+    Chance(&'a str),
+}
+
+impl<'a> Unsteady<'a> {
+    fn at(words: &[Word<'a>], at: usize) -> Option<Self> {
+        let is_called = words.get(at + 1) == Some(&Word::Sign('('));
+        let any = |names: &[&str]| names.iter().any(|name| words[at].is(name));
+        match words[at] {
+            Word::Text(text) if text.eq_ignore_ascii_case("'now'") => Some(Unsteady::Clock(text)),
+            Word::Name(name) if any(&CLOCK_WORDS) && !is_part(words, at) => Some(Unsteady::Clock(name)),
+            Word::Name(name) if any(&CLOCK_CALLS) && is_called => Some(Unsteady::Clock(name)),
+            Word::Name(name) if any(&CHANCE_CALLS) && is_called => Some(Unsteady::Chance(name)),
+            _ => None,
+        }
+    }
+}
+
+/// Whether the word is part of a dotted name.
+fn is_part(words: &[Word<'_>], at: usize) -> bool {
+    let dot = Some(&Word::Sign('.'));
+    words.get(at + 1) == dot || at.checked_sub(1).and_then(|before| words.get(before)) == dot
+}
+
 fn of_the_row_alone(sql: &str) -> Result<(), String> {
     let words: Vec<Word<'_>> = words(sql).into_iter().map(|(_, word)| word).collect();
     for (at, word) in words.iter().enumerate() {
-        let next = words.get(at + 1);
-        let is_called = next == Some(&Word::Sign('('));
-        let is_part =
-            next == Some(&Word::Sign('.')) || at.checked_sub(1).map(|b| &words[b]) == Some(&Word::Sign('.'));
-        let any = |names: &[&str]| names.iter().any(|name| word.is(name));
-        match word {
-            Word::Text(text) if text.eq_ignore_ascii_case("'now'") => return Err(clock(text)),
-            Word::Name(name) if any(&CLOCK_WORDS) && !is_part => return Err(clock(name)),
-            Word::Name(name) if any(&CLOCK_CALLS) && is_called => return Err(clock(name)),
-            Word::Name(name) if any(&CHANCE_CALLS) && is_called => {
+        match Unsteady::at(&words, at) {
+            Some(Unsteady::Clock(name)) => return Err(clock(name)),
+            Some(Unsteady::Chance(name)) => {
                 return Err(format!(
                     "calls {name}(), which gives another value each time; for a value that is made once \
                      write {{ target = \"{name}()\", on = \"insert\" }}"
                 ));
             }
+            None => {}
+        }
+        let is_called = words.get(at + 1) == Some(&Word::Sign('('));
+        let is_part = is_part(&words, at);
+        match word {
             Word::Name(name) if (word.is("select") && !is_part) || (word.is("over") && is_called) => {
                 return Err(format!(
                     "reads other rows ({name}), whose changes nobody would notice; it may read its own row \

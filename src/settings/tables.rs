@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::expressions::{expression, over_changed, source_expression};
+use super::expressions::{expression, over_changed, source_expression, steady, steady_expression};
 use super::reader::Section;
 use super::units::{choice, column, columns, command, conditions, duration, text};
 use super::{ColumnSettings, Given, IntoSettings, TableSettings, TransformSettings};
@@ -87,6 +87,10 @@ impl ColumnSettings {
         let target = section.optional("target", expression);
         let moments = [("always", On::Always), ("insert", On::Insert)];
         let on = section.read("on", On::Always, choice(&moments));
+        if let Some(fault) = target.as_deref().filter(|_| on == On::Always).and_then(|sql| steady(sql).err())
+        {
+            section.fault("target", fault);
+        }
         match (section.has("source"), section.has("target")) {
             (true, true) => {
                 section.fault("target", "stands beside `source`; leave one of them out");
@@ -110,7 +114,7 @@ impl IntoSettings {
     fn read(section: &mut Section) -> Option<IntoSettings> {
         let target = section.optional("target", text);
         let none = None::<fn(&mut Section) -> Option<String>>;
-        let matches = section.entries("match", expression, none);
+        let matches = section.entries("match", steady_expression, none);
         let select = section.optional("select", over_changed);
         for (key, form) in [
             ("target", "the name of a target table"),

@@ -229,11 +229,16 @@ impl ScriptText {
     /// A script that leaves its transaction open has lost what it did there.
     async fn check_recorded(&self, ledger: &Ledger) -> Result<()> {
         let known = ledger.scripts().await?;
-        let entry = known.iter().find(|k| k.ordinal == self.ordinal);
-        if entry.is_some_and(|e| e.state == ScriptState::Done) {
+        let entry = known.into_iter().find(|k| k.ordinal == self.ordinal);
+        if entry.as_ref().is_some_and(|e| e.state == ScriptState::Done) {
             return Ok(());
         }
-        let n = entry.map_or(0, |e| usize::try_from(e.statements).unwrap_or_default());
+        let n = entry.as_ref().map_or(0, |e| usize::try_from(e.statements).unwrap_or_default());
+        let count = self.parsed.statements.len();
+        if let Some(entry) = entry.filter(|e| e.state == ScriptState::Open && n == count) {
+            // With autocommit off only its end was left in a transaction.
+            return ledger.record_script(&self.ended_entry(entry)).await;
+        }
         Err(Error::failed(format!(
             "script {} ends in the middle of a transaction, which is undone; next is {}",
             self.shown(),
@@ -336,11 +341,14 @@ impl ScriptText {
     }
 
     /// The statement that the server refused has not taken effect: it is next, unless more was undone.
+    /// Then what was running when the ledger was committed last, by the definition that it was, has run
+    /// to its end, and what came behind it is undone.
     async fn reopen(&self, ledger: &Ledger, n: usize) -> Result<usize> {
         let known = ledger.scripts().await?;
         let Some(mut entry) = known.into_iter().find(|k| k.ordinal == self.ordinal) else { return Ok(0) };
         if entry.state == ScriptState::Running {
-            self.mark(&mut entry, ScriptState::Open, n);
+            let committed = usize::try_from(entry.statements).unwrap_or_default();
+            self.mark(&mut entry, ScriptState::Open, n.min(committed + 1));
             ledger.record_script(&entry).await?;
         }
         Ok(usize::try_from(entry.statements).unwrap_or_default())
@@ -404,7 +412,10 @@ impl ScriptText {
     fn failed(&self, n: usize, error: &Error, state: &str) -> Error {
         let kind = if error.kind() == Kind::Unavailable { Kind::Unavailable } else { Kind::Failed };
         Error::new(kind, format!("{} failed: {}; {state}", self.place(n), error.summary()))
-            .remedy("the database is still being upgraded, and the change log is kept")
+            .remedy(
+            "mend what it says, then `highwater upgrade` again; or restore the target's backup first. The database \
+             is still being upgraded, and the change log is kept",
+        )
     }
 }
 

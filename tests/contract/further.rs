@@ -11,6 +11,7 @@ contract!(
     what_is_the_upgrades_stays_so_through_the_next,
     a_native_row_that_was_taken_away_makes_room,
     a_keyless_table_changed_unannounced_is_compared,
+    other_rules_than_those_of_the_upgrade_stop_their_table,
 );
 
 async fn texts(pair: &Pair, query: &str) -> Vec<String> {
@@ -133,4 +134,23 @@ async fn a_keyless_table_changed_unannounced_is_compared(engine: Engine) {
     highwater.run(&["upgrade", "--begin"]).await.ok();
     highwater.run(&["upgrade", "--done"]).await.expect_code(3).says("audit").says("can't be told");
     assert_eq!(pair.target.value("SELECT count(*) FROM audit WHERE what <> 'rewritten'").await, "0");
+}
+
+/// A process that was started with other settings would write rows over that the upgrade has made.
+async fn other_rules_than_those_of_the_upgrade_stop_their_table(engine: Engine) {
+    let (pair, plain) = shop(engine).await;
+    let daemon = plain.spawn(&["run"]);
+    daemon.wait_until_in_sync().await;
+    plain.run(&["upgrade", "--begin"]).await.ok();
+    pair.target.execute("UPDATE parents SET note = 'upgraded'").await;
+    let rule = "[[database.main.table]]\nname = \"parents\"\n[database.main.table.columns]\n\
+                note = { source = \"coalesce('upgraded', note)\" }\n";
+    let ruled = plain.clone().on_another_port().text(rule);
+    ruled.run(&["upgrade", "--done"]).await.ok();
+    pair.source.execute("UPDATE parents SET note = 'raw' WHERE id <= 10").await;
+    daemon.wait_for_log("not what they were when its upgrade was done").await;
+    assert_eq!(daemon.terminate().await, Some(0));
+    plain.run(&["final-sync"]).await.expect_code(4).says("not what they were");
+    ruled.run(&["final-sync"]).await.ok();
+    assert_eq!(pair.target.value("SELECT count(*) FROM parents WHERE note = 'upgraded'").await, "500");
 }

@@ -2,14 +2,17 @@
 
 mod bad_input;
 mod checkpoints;
+mod constraints;
 mod crashes;
 mod final_sync;
 mod further;
 mod guards;
 mod main_job;
+mod ownership;
 mod parked;
 mod races;
 mod rules;
+mod scripts;
 mod upgrade;
 
 use std::time::Duration;

@@ -11,17 +11,24 @@ contract!(
     rows_pass_through_a_command,
     a_command_that_fails_stops_its_table,
     lookups_follow_their_table,
+    a_lookup_that_is_not_committed_when_its_table_changes,
+    lookups_that_find_rows_otherwise_follow_too,
+    a_view_hides_what_changes,
     an_upgrade_that_nobody_announced_stops_its_tables_until_it_is,
 );
 
 /// Settings of one rule for the database of the tests.
-fn rule(highwater: Highwater, text: &str) -> Highwater {
+pub(super) fn rule(highwater: Highwater, text: &str) -> Highwater {
     highwater
         .text(&text.replace("[[table", "[[database.main.table").replace("\n[table", "\n[database.main.table"))
 }
 
 /// Two tables, the second of which names a row of the first by its name; staging has its number.
 async fn apps(engine: Engine) -> (Pair, Highwater) {
+    apps_looked_up(engine, "(SELECT a.id FROM apps a WHERE a.name = changed.app)").await
+}
+
+async fn apps_looked_up(engine: Engine, lookup: &str) -> (Pair, Highwater) {
     let pair = engine.pair().await;
     pair.source
         .execute(
@@ -38,9 +45,9 @@ async fn apps(engine: Engine) -> (Pair, Highwater) {
         )
         .await;
     let highwater = Highwater::new(&pair).setting("replay.batch_rows", "2").setting("copy.chunk_rows", "2");
-    let lookup = "[[table]]\nname = \"tokens\"\n[table.columns]\n\
-                  app_id = { target = \"(SELECT a.id FROM apps a WHERE a.name = changed.app)\" }\n";
-    (pair, rule(highwater, lookup))
+    let text =
+        format!("[[table]]\nname = \"tokens\"\n[table.columns]\napp_id = {{ target = \"{lookup}\" }}\n");
+    (pair, rule(highwater, &text))
 }
 
 async fn bad_rules_are_told_with_the_servers_words(engine: Engine) {
@@ -156,6 +163,57 @@ async fn lookups_follow_their_table(engine: Engine) {
     pair.source.execute("UPDATE apps SET name = 'three' WHERE id = 2").await;
     highwater.run(&["final-sync"]).await.ok();
     found("12").await;
+}
+
+/// Halted between its lookup and its commit, a batch has found a number that changes meanwhile. What the
+/// looked-up table's batch notes is looked up after that commit, as both lock the table's row of the ledger.
+async fn a_lookup_that_is_not_committed_when_its_table_changes(engine: Engine) {
+    let (pair, highwater) = apps(engine).await;
+    highwater.run(&["copy"]).await.ok();
+    pair.source.execute("INSERT INTO tokens VALUES (4, 'one')").await;
+    let (halted, pause) = highwater.clone().pause_at("after_equalise");
+    let daemon = halted.spawn(&["run"]);
+    pause.reached().await;
+    pair.source.execute("UPDATE apps SET name = CASE id WHEN 1 THEN 'two' ELSE 'one' END").await;
+    if engine != Engine::Sqlite {
+        // There it waits for the transaction that writes, as everything does.
+        eventually(Duration::from_secs(30), || async {
+            let name = pair.target.value("SELECT name FROM apps WHERE id = 1").await;
+            if name == "two" { Ok(()) } else { Err(name) }
+        })
+        .await;
+    }
+    assert_eq!(pair.target.value("SELECT count(*) FROM tokens WHERE id = 4").await, "0");
+    pause.go_on();
+    eventually(Duration::from_secs(30), || async {
+        let ids = pair.target.rows_as_text("SELECT app_id FROM tokens ORDER BY id").await;
+        let ids: Vec<Option<&str>> = ids.iter().flatten().map(Option::as_deref).collect();
+        if ids == [Some("2"), Some("1"), None, Some("2")] { Ok(()) } else { Err(format!("{ids:?}")) }
+    })
+    .await;
+    assert_eq!(daemon.terminate().await, Some(0));
+}
+
+/// A comparison that need not hold ties no rows: all of them are made equal again.
+async fn lookups_that_find_rows_otherwise_follow_too(engine: Engine) {
+    let (pair, highwater) = apps_looked_up(
+        engine,
+        "(SELECT max(a.id) FROM apps a WHERE a.name = changed.app OR a.name = 'for all')",
+    )
+    .await;
+    highwater.run(&["copy"]).await.ok();
+    assert_eq!(pair.target.value("SELECT sum(app_id) FROM tokens").await, "3");
+    pair.source.execute("INSERT INTO apps VALUES (10, 'for all')").await;
+    highwater.run(&["final-sync"]).await.ok();
+    assert_eq!(pair.target.value("SELECT sum(app_id) FROM tokens").await, "30");
+}
+
+/// Behind a view rows would change unnoticed.
+async fn a_view_hides_what_changes(engine: Engine) {
+    let lookup = "(SELECT v.id FROM seen v WHERE v.name = changed.app)";
+    let (pair, highwater) = apps_looked_up(engine, lookup).await;
+    pair.target.execute("CREATE VIEW seen AS SELECT * FROM apps").await;
+    highwater.run(&["plan"]).await.expect_code(3).says("its rule reads seen");
 }
 
 async fn an_upgrade_that_nobody_announced_stops_its_tables_until_it_is(engine: Engine) {

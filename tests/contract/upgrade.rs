@@ -17,6 +17,8 @@ contract!(
     a_script_that_changed_is_refused,
     begin_and_done_with_a_daemon,
     other_commands_refuse_meanwhile,
+    nothing_ends_before_it,
+    rows_of_the_upgrade_are_counted_when_it_is_final,
     nothing_is_copied_before,
     what_is_not_copied_cant_be_upgraded,
     what_does_not_fit_keeps_it_upgrading,
@@ -259,6 +261,34 @@ async fn other_commands_refuse_meanwhile(engine: Engine) {
     highwater.run(&["upgrade", "--done"]).await.ok();
     highwater.run(&["final-sync", "--fence"]).await.ok();
     highwater.run(&["upgrade", "--begin"]).await.expect_code(3).says("it is final");
+}
+
+/// Who ends before the upgrade would point the new software at the old schema.
+async fn nothing_ends_before_it(engine: Engine) {
+    let (_pair, highwater) = upgradable(engine).await;
+    let daemon = highwater.spawn(&["run"]);
+    daemon.wait_until_in_sync().await;
+    highwater.run(&["final-sync"]).await.ok();
+    highwater.run(&["final-sync", "--fence"]).await.expect_code(3).says("`highwater upgrade` first");
+    daemon.wait_until_in_sync().await;
+    let status = highwater.run(&["status"]).await.ok();
+    status.says("`highwater upgrade --database main`").says("in step");
+    highwater.run(&["upgrade", "--begin"]).await.ok();
+    // What would be refused is not estimated, and the plan is the one that `--done` makes.
+    let status = highwater.run(&["status", "--json"]).await.ok().json();
+    assert!(status["databases"][0]["final_sync_seconds"].is_null(), "{status}");
+    let rule = "[[database.main.table]]\nname = \"parents\"\ndrop = [\"no_such\"]\n";
+    highwater.clone().text(rule).run(&["plan"]).await.expect_code(3).says("no_such");
+    assert_eq!(daemon.terminate().await, Some(0));
+}
+
+async fn rows_of_the_upgrade_are_counted_when_it_is_final(engine: Engine) {
+    let (_pair, highwater) = upgradable(engine).await;
+    let own = "INSERT INTO parents VALUES (9000, 'own', 'x');\nDELETE FROM children WHERE parent_id = 3;\n";
+    script(&highwater, "one.sql", own);
+    highwater.run(&["copy"]).await.ok();
+    highwater.run(&["upgrade"]).await.ok();
+    highwater.run(&["final-sync", "--fence"]).await.ok().says("final");
 }
 
 async fn nothing_is_copied_before(engine: Engine) {

@@ -9,6 +9,7 @@ on_both!(
     a_refused_row_is_parked_and_unique_values_swap,
     tables_are_not_made_for_the_other_kind,
     keys_need_one_collation,
+    a_condition_that_the_source_cannot_read_is_not_counted,
 );
 
 /// Charset and collation are said: the servers' own ones differ, and so do keys then.
@@ -98,4 +99,28 @@ async fn keys_need_one_collation(kind: Kind) {
         .await;
     highwater.run(&["plan"]).await.expect_code(3).says("the same collation");
     assert_eq!(mysql(&pair.source).kind(), kind);
+}
+
+/// The server's words stand for a count, and `plan` goes on.
+async fn a_condition_that_the_source_cannot_read_is_not_counted(kind: Kind) {
+    let (pair, highwater) = shop(kind).await;
+    let (only_there, function) = match kind {
+        Kind::Mariadb => ("regexp_like(note, '^[a-z]*$')", "regexp_like"),
+        Kind::Mysql => ("json_compact(note) <> 'x'", "json_compact"),
+    };
+    pair.target
+        .execute(&format!(
+            "ALTER TABLE parents ADD CONSTRAINT there CHECK ({only_there}), ADD CONSTRAINT both_sides CHECK (name <> 'ü')"
+        ))
+        .await;
+    let output = highwater.run(&["plan"]).await.ok();
+    let said =
+        |text: &str| output.stdout.lines().find(|l| l.contains(text)).unwrap_or_default().to_lowercase();
+    assert!(said("CHECK there").contains("not counted: "), "{}", output.stdout);
+    assert!(
+        said("CHECK there").split("not counted: ").nth(1).unwrap().contains(function),
+        "{}",
+        output.stdout
+    );
+    assert!(said("CHECK both_sides").contains("1 rows don't fit, such as id 3, name ü"), "{}", output.stdout);
 }

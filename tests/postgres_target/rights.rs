@@ -75,6 +75,25 @@ async fn a_failed_connection_says_why_and_keeps_the_password() {
     assert!(kind == Kind::Unavailable && text.contains("too many connections"), "{text}");
 }
 
+/// Staged rows are tried in vain: where all of them stand already, no default is asked.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sequence_that_gives_new_rows_their_number_must_be_usable() {
+    let side = Side::both("CREATE TABLE t (id int PRIMARY KEY); CREATE SEQUENCE q").await;
+    let all = vec![side.plan("t", Form::CopyBinary).await];
+    let upgrade = "ALTER TABLE t ADD COLUMN n bigint NOT NULL DEFAULT nextval('q')";
+    side.pair.target.execute(upgrade).await;
+    let (name, target) = role(&side, "GRANT SELECT, INSERT, UPDATE, DELETE ON t TO ROLE").await;
+    let blockers = remedies(&survey(target.as_ref(), all.clone()).await.blockers);
+    let grant = format!(
+        "gives new rows their n from public.q, which we may not use -> GRANT SELECT, UPDATE ON SEQUENCE public.q TO {name};"
+    );
+    assert!(blockers.contains(&grant), "{blockers}");
+    let grant = format!("GRANT USAGE ON SEQUENCE q TO {name}");
+    side.pair.target.execute(&grant).await;
+    let blockers = remedies(&survey(target.as_ref(), all).await.blockers);
+    assert!(!blockers.contains("from public.q"), "{blockers}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn missing_rights_are_named_as_grants() {
     let side = Side::both(

@@ -196,6 +196,7 @@ impl Rig {
             &plan::Circumstances {
                 mode: SchemaMode::Expect,
                 unfinished: HashSet::new(),
+                begun: HashSet::new(),
                 upgraded: false,
                 as_of: String::new(),
             },

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::cli::output;
 use crate::error::{Error, Result};
-use crate::plan::{Change, Standing, TableDiff};
+use crate::plan::{Change, Standing, TableDiff, toml_text};
 
 /// How a standing is called.
 fn name(standing: Standing) -> &'static str {
@@ -48,6 +48,9 @@ fn one(database: &str, diff: &TableDiff) -> String {
 }
 
 fn said(change: &Change) -> String {
+    if let Some(why) = &change.uncounted {
+        return format!("{}; not counted: {why}", change.what);
+    }
     match change.misfits {
         None => change.what.clone(),
         Some(0) => format!("{}; every row fits", change.what),
@@ -65,7 +68,8 @@ fn rule(database: &str, diff: &TableDiff) -> Vec<String> {
     // Keys of the table itself come before the section of its columns.
     let (columns, own): (Vec<&String>, Vec<&String>) =
         diff.proposal.iter().partition(|l| l.starts_with("columns."));
-    let mut lines = vec![format!("[[database.{database}.table]]"), format!("name = {:?}", diff.table)];
+    let mut lines =
+        vec![format!("[[database.{database}.table]]"), format!("name = {}", toml_text(&diff.table))];
     lines.extend(merged(&own));
     if !columns.is_empty() {
         lines.push(format!("[database.{database}.table.columns]"));

@@ -56,13 +56,11 @@ pub(super) struct ParkedKey {
 
 impl Observed {
     pub(super) fn nothing(database: &DatabaseSettings) -> Self {
+        let mut status =
+            DatabaseStatus::unknown(&database.name, &database.source, &database.target, Role::Observer);
+        status.upgrade_follows = database.upgrade.is_after_copy();
         Observed {
-            status: DatabaseStatus::unknown(
-                &database.name,
-                &database.source,
-                &database.target,
-                Role::Observer,
-            ),
+            status,
             lease_held: None,
             held_since: None,
             fence: None,

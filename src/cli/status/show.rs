@@ -154,6 +154,9 @@ fn facts(database: &Observed) -> Vec<String> {
             "upgrading since {since}: nothing is written to the target, the change log is kept"
         ));
     }
+    if let Some(at) = &status.upgraded_at {
+        facts.push(format!("its schema was upgraded at {at}"));
+    }
     if let Some(since) = &status.log_held_at {
         facts.push(format!("the change log is held since {since}: `highwater upgrade --release` ends that"));
     }

@@ -113,6 +113,18 @@ impl Item {
         Item { kind, text: text.to_string() }
     }
 
+    /// The name and condition of its CHECK constraint, if it has one that is enforced; one of a column is
+    /// called as the column.
+    pub(super) fn check(&self) -> Option<(String, &str)> {
+        const CHECK: &str = " CHECK (";
+        let open = find(&self.text, CHECK)? + CHECK.len();
+        let rest = self.text.get(open - 1..)?;
+        let close = marks(rest).find(|mark| mark.depth == 0)?.at;
+        let is_enforced = find(rest.get(close..)?, "NOT ENFORCED").is_none();
+        let name = names(&self.text).into_iter().next()?;
+        is_enforced.then_some((name, rest.get(1..close)?))
+    }
+
     /// The columns that an index names, in order; an expression is none.
     pub(super) fn columns(&self) -> Vec<String> {
         let mut brackets = marks(&self.text).filter(|mark| matches!(mark.c, '(' | ')'));

@@ -67,7 +67,7 @@ impl Objects {
 }
 
 /// What SHOW CREATE says.
-async fn shown(session: &mut Session, kind: &str, name: &str) -> Result<String> {
+pub(super) async fn shown(session: &mut Session, kind: &str, name: &str) -> Result<String> {
     let row = session.row(format!("SHOW CREATE {kind} {}", quote(name))).await?;
     Ok(text(&row, 1)?.to_string())
 }

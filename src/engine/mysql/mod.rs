@@ -16,6 +16,7 @@ mod cascade;
 mod cascade_body;
 mod catalog;
 mod changed;
+mod checks;
 mod chunks;
 mod connect;
 mod counters;

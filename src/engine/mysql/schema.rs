@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::checks::{doubled_quotes, unescaped};
 use super::connect::{Flavour, Server};
 use super::session::{Session, flag, maybe, text};
 use crate::engine::Record;
@@ -102,9 +103,12 @@ fn names(rows: &[Record]) -> Vec<String> {
 /// A column, from a row of `schema_columns.sql`.
 pub(super) fn column(row: &Record) -> Result<Column> {
     let (not_null, counts, computed) = (flag(row, 5), flag(row, 7), flag(row, 8));
+    let type_name = type_name(text(row, 2)?, maybe(row, 3), maybe(row, 4));
     Ok(Column {
         name: text(row, 1)?.to_string(),
-        type_name: type_name(text(row, 2)?, maybe(row, 3), maybe(row, 4)),
+        default: default(row, &type_name).filter(|_| !counts && !computed),
+        compares_as: type_name.clone(),
+        type_name,
         not_null,
         has_default: !not_null || flag(row, 6) || counts || computed,
         generation: match (computed, counts) {
@@ -112,6 +116,21 @@ pub(super) fn column(row: &Record) -> Result<Column> {
             (false, true) => Generation::Identity,
             (false, false) => Generation::Plain,
         },
+    })
+}
+
+/// A column's default as SQL. The catalogue writes `?` for some characters: what it says then is not told.
+fn default(row: &Record, type_name: &str) -> Option<String> {
+    let Some(said) = maybe(row, 9) else { return (!flag(row, 5)).then(|| "NULL".to_string()) };
+    if said.contains('?') || !said.is_ascii() {
+        return None;
+    }
+    let is_bare = ["bit", "binary", "varbinary"].iter().any(|word| type_name.starts_with(word))
+        || (said.parse::<f64>().is_ok() && !type_name.contains(" CHARACTER SET "));
+    Some(match maybe(row, 10) {
+        Some("value") if !is_bare => format!("'{}'", said.replace('\\', "\\\\").replace('\'', "''")),
+        Some("escaped") => doubled_quotes(&unescaped(said)),
+        _ => doubled_quotes(said),
     })
 }
 

@@ -13,6 +13,7 @@ use url::Url;
 
 use super::connect::Flavour;
 use super::fault::classify;
+use super::session::{maybe, records};
 use super::statement::ledger_sql;
 use super::target::Shared;
 use super::value::quote;
@@ -43,19 +44,25 @@ const COMMANDS: [&str; 19] = [
     "EXIT",
 ];
 
+/// The mode in which a backslash in a text stands for itself.
+const PLAIN_TEXTS: &str = "NO_BACKSLASH_ESCAPES";
+
 /// A session for scripts, with the server's own settings.
 pub(super) struct MysqlScript {
     shared: Arc<Shared>,
     connection: MySqlConnection,
-    /// While the script holds table locks, the session reaches no other table: records go another way.
-    /// They commit by themselves then, as every change of the script does.
-    locked: bool,
+    /// Whether a backslash in a text stands for itself as the session begins.
+    plain_texts: bool,
 }
 
 /// Opens a session for scripts.
 pub(super) async fn open(shared: Arc<Shared>) -> Result<MysqlScript> {
-    let connection = shared.server.bare().await?;
-    Ok(MysqlScript { shared, connection, locked: false })
+    let mut connection = shared.server.bare().await?;
+    let mode = records(&mut connection, "SELECT @@sql_mode").await;
+    let mode = mode.map_err(|e| classify(e, &shared.server.place))?;
+    let plain_texts =
+        mode.first().is_some_and(|row| maybe(row, 0).is_some_and(|mode| mode.contains(PLAIN_TEXTS)));
+    Ok(MysqlScript { shared, connection, plain_texts })
 }
 
 impl MysqlScript {
@@ -63,12 +70,17 @@ impl MysqlScript {
         let done = sqlx::raw_sql(AssertSqlSafe(sql.to_string())).execute(&mut self.connection).await;
         done.map(|done| done.rows_affected()).map_err(|e| classify(e, &self.shared.server.place))
     }
+
+    /// What the ledger's tables begin with: the script may have gone to another database.
+    fn prefix(&self) -> String {
+        format!("{}.{}", quote(&self.shared.server.database), self.shared.prefix)
+    }
 }
 
 #[async_trait]
 impl Script for MysqlScript {
     fn split(&self, text: &str) -> Result<Parsed, Unreadable> {
-        split(text)
+        split(text, self.plain_texts)
     }
 
     async fn begin(&mut self) -> Result<()> {
@@ -76,25 +88,19 @@ impl Script for MysqlScript {
     }
 
     async fn run(&mut self, statement: &Statement) -> Result<()> {
-        self.execute(&statement.sql).await?;
-        match first_words(&statement.sql, 2).iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-            ["LOCK", "TABLES" | "TABLE"] => self.locked = true,
-            ["UNLOCK", "TABLES" | "TABLE"] => self.locked = false,
-            _ => {}
+        match table_locks(&statement.sql) {
+            // Else the session would not reach the ledger any more. Recorded in another one, a statement
+            // would count as done that is undone with its transaction.
+            Some(at) => {
+                let (verb, tables) = statement.sql.split_at(at);
+                self.execute(&format!("{verb} {}scripts WRITE, {tables}", self.prefix())).await.map(drop)
+            }
+            None => self.execute(&statement.sql).await.map(drop),
         }
-        Ok(())
     }
 
     async fn record(&mut self, sql: &str, args: &[Arg]) -> Result<u64> {
-        // The script may have gone to another database.
-        let prefix = format!("{}.{}", quote(&self.shared.server.database), self.shared.prefix);
-        let sql = ledger_sql(sql, &prefix, args)?;
-        if self.locked {
-            let mut session = self.shared.server.session().await?;
-            let done = session.execute(sql).await?;
-            session.close();
-            return Ok(done);
-        }
+        let sql = ledger_sql(sql, &self.prefix(), args)?;
         self.execute(&sql).await
     }
 
@@ -103,7 +109,8 @@ impl Script for MysqlScript {
     }
 
     async fn rollback(&mut self) -> Result<()> {
-        self.execute("ROLLBACK").await.map(drop)
+        // Of the locks one may be on the ledger, which others are about to read.
+        self.execute("ROLLBACK; UNLOCK TABLES").await.map(drop)
     }
 }
 
@@ -174,14 +181,27 @@ fn program(flavour: Flavour) -> PathBuf {
     PathBuf::from(found.unwrap_or(&names[0]))
 }
 
-/// Takes a script apart as the client does.
-fn split(text: &str) -> Result<Parsed, Unreadable> {
+/// Where the tables begin that a statement locks.
+fn table_locks(sql: &str) -> Option<usize> {
+    match crate::model::sql::words(sql).as_slice() {
+        [(_, lock), (at, tables), ..] if lock.is("LOCK") && (tables.is("TABLES") || tables.is("TABLE")) => {
+            Some(at + tables.name()?.len())
+        }
+        _ => None,
+    }
+}
+
+/// Takes a script apart as the client does. Where a backslash in a text may stand for itself
+/// (`plain_texts`, or the script speaks of that mode), only the client knows where the text ends.
+fn split(text: &str, mut plain_texts: bool) -> Result<Parsed, Unreadable> {
+    // As the client reads lines.
+    let text = &text.replace("\r\n", "\n");
     let mut lines = Lines::new(text);
     let mut statements: Vec<Statement> = Vec::new();
     let mut delimiter = ";".to_string();
     let mut at = 0;
     loop {
-        at += blank(&text[at..], comment);
+        at += blank(&text[at..], leading_comment);
         let rest = &text[at..];
         if rest.is_empty() {
             break;
@@ -198,22 +218,38 @@ fn split(text: &str) -> Result<Parsed, Unreadable> {
             let Some(named) = named else {
                 return Err(Unreadable { line, what: "DELIMITER names none".to_string() });
             };
-            delimiter = named.to_string();
+            delimiter = named.trim_matches(['\'', '"', '`']).to_string();
             at += first_line.len();
             continue;
         }
         if rest.starts_with('\\') || COMMANDS.iter().any(|c| c.eq_ignore_ascii_case(first_word)) {
             return Err(Unreadable::command(line, first_line.trim(), "the client"));
         }
-        let (length, end) = statement_length(rest, &delimiter)
-            .map_err(|command| Unreadable::command(line, &command, "the client"))?;
+        // The client's USE needs no delimiter.
+        let is_use = first_word.eq_ignore_ascii_case("use") && !first_line.contains(&delimiter);
+        let measured = match is_use {
+            true => Ok((first_line.len(), 0)),
+            false => statement_length(rest, &delimiter, plain_texts),
+        };
+        let (length, end) = measured.map_err(|what| Unreadable::command(line, &what, "the client"))?;
         at += length + end;
         let sql = rest[..length].trim_end();
+        plain_texts |= sql.to_ascii_uppercase().contains(PLAIN_TEXTS);
         let role = role(&first_words(sql, 3), &["SET", "USE"]);
         statements.push(Statement { line, sql: sql.to_string(), data: None, role });
     }
     // Every definition commits by itself here.
     Ok(Parsed { statements, one_transaction: false })
+}
+
+/// The length of the comment that begins here, before a statement: two dashes alone make one there. The
+/// first line of MariaDB's dumps, which forbids the client its commands, is for nobody else.
+fn leading_comment(rest: &str) -> usize {
+    if rest.starts_with("--") || rest.starts_with("/*!999999\\-") || rest.starts_with("/*M!999999\\-") {
+        rest.find('\n').unwrap_or(rest.len())
+    } else {
+        comment(rest)
+    }
 }
 
 /// The length of the comment that begins here; 0 when none does. Two dashes need a space behind them; what
@@ -229,8 +265,8 @@ fn comment(rest: &str) -> usize {
     }
 }
 
-/// How long the statement at the beginning is, and what ends it; or the client's command in it.
-fn statement_length(text: &str, delimiter: &str) -> Result<(usize, usize), String> {
+/// How long the statement at the beginning is, and what ends it; or what only the client understands.
+fn statement_length(text: &str, delimiter: &str, plain_texts: bool) -> Result<(usize, usize), String> {
     let mut at = 0;
     while let Some(first) = text[at..].chars().next() {
         let rest = &text[at..];
@@ -238,7 +274,13 @@ fn statement_length(text: &str, delimiter: &str) -> Result<(usize, usize), Strin
             return Ok((at, delimiter.len()));
         }
         at += match first {
-            '\'' | '"' => quoted(rest, first),
+            '\'' | '"' => {
+                let length = quoted(rest, first);
+                if plain_texts && rest[..length].contains('\\') {
+                    return Err(format!("{first}..\\..{first} under {PLAIN_TEXTS}"));
+                }
+                length
+            }
             '`' => rest[1..].find('`').map_or(rest.len(), |end| end + 2),
             // The only thing of SQL with a backslash is \N.
             '\\' if !rest.starts_with("\\N") => return Err(rest.chars().take(2).collect()),
@@ -270,7 +312,7 @@ mod tests {
     use super::*;
 
     fn texts(text: &str) -> Vec<(usize, String)> {
-        split(text).unwrap().statements.into_iter().map(|s| (s.line, s.sql)).collect()
+        split(text, false).unwrap().statements.into_iter().map(|s| (s.line, s.sql)).collect()
     }
 
     #[test]
@@ -286,11 +328,37 @@ mod tests {
 
     #[test]
     fn commands_of_the_client_are_refused() {
-        for (script, line) in [("SELECT 1;\nsource other.sql\n", 2), ("\\. a.sql", 1), ("SELECT 1\\G", 1)] {
-            let refused = split(script).unwrap_err();
+        for (script, line) in [
+            ("SELECT 1;\nsource other.sql\n", 2),
+            ("\\. a.sql", 1),
+            ("SELECT 1\\G", 1),
+            ("SET sql_mode = 'no_backslash_escapes';\nSELECT 'a', 'b\\';\n", 2),
+        ] {
+            let refused = split(script, false).unwrap_err();
             assert_eq!(refused.line, line, "{script}");
             assert!(refused.what.contains("needs the client"), "{refused}");
         }
+        assert!(split("SELECT 'a', '';", true).is_ok());
+        assert!(split("SELECT 'a\\n';", true).is_err());
+    }
+
+    #[test]
+    fn comments_before_a_statement_are_the_clients() {
+        let script = "/*M!999999\\- enable the sandbox mode */ \n--;\nSELECT 1;--two;\nuse other\nDELIMITER '//'\nSELECT 3;//";
+        let found = texts(script);
+        let expected = [(3, "SELECT 1"), (4, "use other"), (6, "SELECT 3;")].map(|(n, s)| (n, s.to_string()));
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn locks_are_found() {
+        let sql = "LOCK /* x */ TABLES `a b` READ, c WRITE";
+        assert_eq!(
+            table_locks(sql).map(|at| sql.split_at(at)),
+            Some(("LOCK /* x */ TABLES", " `a b` READ, c WRITE"))
+        );
+        assert_eq!(table_locks("UNLOCK TABLES"), None);
+        assert_eq!(table_locks("LOCK INSTANCE FOR BACKUP"), None);
     }
 
     #[test]

@@ -11,7 +11,8 @@ use super::facts::Shape;
 use super::names::Names;
 use super::retire::Retirement;
 use super::{
-    catalog, chunks, definitions, fence, inspect, install, log, look, read, remove, schema, sequences, survey,
+    catalog, checks, chunks, definitions, fence, inspect, install, log, look, read, remove, schema,
+    sequences, survey,
 };
 use crate::engine::{
     Definition, Fence, Identity, Limits, Measures, Options, Record, Source, Stamp, Survey, Verdict, Watch,
@@ -19,8 +20,8 @@ use crate::engine::{
 };
 use crate::error::Result;
 use crate::model::{
-    Batch, Block, Bounds, Extent, Key, Layout, Plan, RowStream, Schema, Sequence, States, Table, TablePlan,
-    Watermark,
+    Batch, Block, Bounds, CheckConstraint, Extent, Key, Layout, Plan, RowStream, Schema, Sequence, States,
+    Table, TablePlan, Watermark,
 };
 use crate::settings::Endpoint;
 use crate::throttle::Throttle;
@@ -93,6 +94,10 @@ impl Source for MysqlSource {
         let schema = schema::schema(&self.0.server).await?;
         self.0.note(&schema);
         Ok(schema)
+    }
+
+    async fn check_constraints(&self) -> Result<Vec<CheckConstraint>> {
+        checks::check_constraints(&self.0.server).await
     }
 
     async fn survey(&self, schema: &Schema, plan: &Plan) -> Result<Survey> {

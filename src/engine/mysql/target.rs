@@ -17,13 +17,13 @@ use super::statement::{ledger_table, made_table};
 use super::tx::MysqlTx;
 use super::types::collation;
 use super::value::{join, literal, quote};
-use super::{catalog, further, lease, look, remove, schema, script, survey};
+use super::{catalog, checks, further, lease, look, remove, schema, script, survey};
 use crate::engine::{
     CaptureHere, Client, Definition, Identity, Lease, Options, Record, Script, Survey, Target, Tx,
 };
 use crate::error::{At, Result};
 use crate::ledger;
-use crate::model::{Plan, Schema, TablePlan};
+use crate::model::{CheckConstraint, Plan, Schema, TablePlan};
 use crate::settings::Endpoint;
 
 /// What the parts of a target share.
@@ -103,6 +103,10 @@ impl Target for MysqlTarget {
 
     async fn schema(&self) -> Result<Schema> {
         schema::schema(&self.0.server).await
+    }
+
+    async fn check_constraints(&self) -> Result<Vec<CheckConstraint>> {
+        checks::check_constraints(&self.0.server).await
     }
 
     async fn survey(&self, schema: &Schema, plan: &Plan) -> Result<Survey> {

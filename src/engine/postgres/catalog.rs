@@ -6,7 +6,8 @@ use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, PgConnection, Row};
 
 use crate::model::{
-    Column, ForeignKey, Generation, Schema, Sequence, Table, TableKind, TableName, UniqueIndex,
+    CheckConstraint, Column, ForeignKey, Generation, Schema, Sequence, Table, TableKind, TableName,
+    UniqueIndex, quote, sql,
 };
 
 /// How many sequences one statement reads.
@@ -102,7 +103,9 @@ async fn read_columns(
             name: row.try_get("name")?,
             type_name: row.try_get("type_name")?,
             not_null: row.try_get("not_null")?,
+            compares_as: row.try_get("compares_as")?,
             has_default: row.try_get("has_default")?,
+            default: row.try_get("default_value")?,
             generation,
         });
     }
@@ -153,6 +156,35 @@ async fn read_foreign_keys(
         });
     }
     Ok(())
+}
+
+/// The enforced CHECK constraints of all user tables.
+pub(super) async fn read_check_constraints(
+    connection: &mut PgConnection,
+    own_schemas: &[String],
+) -> Result<Vec<CheckConstraint>, sqlx::Error> {
+    let tables = read_tables(connection, own_schemas).await?;
+    let oids: Vec<i64> = tables.keys().copied().collect();
+    let rows = sqlx::query(include_str!("../../../sql/postgres/check_constraints.sql"))
+        .bind(oids)
+        .fetch_all(connection)
+        .await?;
+    let mut found = Vec::with_capacity(rows.len());
+    for row in rows {
+        let Some(table) = tables.get(&row.try_get("oid")?) else { continue };
+        let condition: String = row.try_get("condition")?;
+        let condition = match row.try_get::<Option<String>, _>("value")? {
+            Some(column) => sql::with_name(&condition, "VALUE", &quote(&column)),
+            None => condition,
+        };
+        found.push(CheckConstraint {
+            table: table.name.clone(),
+            name: row.try_get("name")?,
+            condition: sql::without_brackets(&condition).to_string(),
+            validated: row.try_get("validated")?,
+        });
+    }
+    Ok(found)
 }
 
 /// A sequence in the catalogue, before its position was read.

@@ -162,6 +162,14 @@ fn of_table(
     if !missing.is_empty() {
         block(format!("lacks the rights {missing}"), format!("GRANT {missing} ON {target} TO {user};"));
     }
+    for (column, sequence) in closed_sequences(row)? {
+        if !is_written(table, name, &column) {
+            block(
+                format!("gives new rows their {column} from {sequence}, which we may not use"),
+                format!("GRANT SELECT, UPDATE ON SEQUENCE {sequence} TO {user};"),
+            );
+        }
+    }
     if row.try_get("row_security")? {
         block(
             "hides rows from us by row-level security".into(),
@@ -240,6 +248,22 @@ fn missing_rights(row: &PgRow) -> Result<String, sqlx::Error> {
         }
     }
     Ok(missing.join(", "))
+}
+
+/// The columns whose defaults take numbers from sequences that we may not use, with these.
+fn closed_sequences(row: &PgRow) -> Result<Vec<(String, String)>, sqlx::Error> {
+    let closed: Vec<String> = row.try_get("closed_sequences")?;
+    Ok(closed.iter().filter_map(|line| line.split_once('\n')).map(|(c, s)| (c.into(), s.into())).collect())
+}
+
+/// Whether rows are written with a value for the column, so that its default is not asked.
+fn is_written(table: &TablePlan, target: &TableName, column: &str) -> bool {
+    if target == &table.target {
+        return table.columns.iter().any(|c| c.target == column)
+            || table.rule.lookups.iter().any(|l| l.target == column);
+    }
+    let into = table.rule.into.iter().find(|into| &into.target == target);
+    into.is_some_and(|into| into.columns.iter().any(|c| c.name == column))
 }
 
 async fn of_key(

@@ -13,6 +13,7 @@ use super::{pg_dump, tx};
 use crate::engine::Arg;
 use crate::engine::script::{Client, Lines, Parsed, Role, Script, Statement, Unreadable, first_words, role};
 use crate::error::Result;
+use crate::model::sql::Word;
 
 /// A session for scripts, set up as the role's and the database's own settings say.
 pub(super) struct PgScript {
@@ -115,12 +116,21 @@ fn split(text: &str) -> Result<Parsed, Unreadable> {
         if sql.is_empty() {
             continue;
         }
+        if without_standard_texts(sql) {
+            return Err(Unreadable::command(line, sql, "psql"));
+        }
         let words = first_words(sql, 3);
-        let data = copies_from_stdin(sql).then(|| {
-            let (skipped, data, behind) = copy_data(&text[at..]);
+        let mut data = None;
+        if copies_from_stdin(sql) {
+            let (skipped, lines, behind) = copy_data(&text[at..]);
+            let beside = &text[at..at + skipped];
+            let is_blank = beside[blank(beside)..].is_empty();
+            if !is_blank {
+                return Err(Unreadable::command(line, &format!("{}; {}", sql, beside.trim()), "psql"));
+            }
             at += skipped + behind;
-            data
-        });
+            data = Some(lines);
+        }
         statements.push(Statement {
             line,
             sql: sql.to_string(),
@@ -156,6 +166,16 @@ fn backslash(sql: &str) -> Option<String> {
     let bare = super::split::without_quotes(sql);
     let at = bare.find('\\')?;
     Some(bare[at..].split_whitespace().next().unwrap_or_default().to_string())
+}
+
+/// Whether a backslash in a text is something else from here on: then only psql knows where a text ends.
+fn without_standard_texts(sql: &str) -> bool {
+    let words: Vec<_> = crate::model::sql::words(sql).into_iter().map(|(_, word)| word).collect();
+    let (first, last) = (words.first(), words.last());
+    let is_on = |word: &Word<'_>| word.is("on") || word.is("true") || *word == Word::Text("'on'");
+    first.is_some_and(|w| w.is("set"))
+        && words.iter().any(|w| w.is("standard_conforming_strings"))
+        && !last.is_some_and(is_on)
 }
 
 fn copies_from_stdin(sql: &str) -> bool {
@@ -219,6 +239,13 @@ mod tests {
     }
 
     #[test]
+    fn names_that_begin_no_body() {
+        let script = "CREATE FUNCTION f(begin int, \"end\" int) RETURNS int LANGUAGE sql AS 'SELECT $1';\n\
+                      COMMENT ON FUNCTION begin IS 'x';\nSELECT E'a\n  \\';b', 'c\\';\nSELECT 4";
+        assert_eq!(texts(script).iter().map(|(line, _)| *line).collect::<Vec<_>>(), [1, 2, 3, 5]);
+    }
+
+    #[test]
     fn data_of_a_copy_goes_with_it() {
         let script = "COPY t (a, b) FROM stdin;\n1\tx;\n2\t\\N\n\\.\nSELECT 1;";
         let found = split(script).unwrap().statements;
@@ -228,14 +255,24 @@ mod tests {
 
     #[test]
     fn commands_of_psql_are_refused() {
-        for (script, line) in
-            [("SELECT 1;\n\\i other.sql\n", 2), ("\\set x 1", 1), ("SELECT 'a\\b';\nSELECT 1 \\gexec\n", 2)]
-        {
+        for (script, line) in [
+            ("SELECT 1;\n\\i other.sql\n", 2),
+            ("\\set x 1", 1),
+            ("SELECT 'a\\b';\nSELECT 1 \\gexec\n", 2),
+            ("COPY t FROM stdin; SELECT 1;\n1\n\\.\n", 1),
+            ("SET standard_conforming_strings = off;\nSELECT 'a\\'';", 1),
+        ] {
             let refused = split(script).unwrap_err();
             assert_eq!(refused.line, line, "{script}");
             assert!(refused.what.contains("needs psql"), "{refused}");
         }
-        assert!(split("\\restrict abc\nSELECT 1;\n\\unrestrict abc\n").is_ok());
+        for script in [
+            "\\restrict abc\nSELECT 1;\n\\unrestrict abc\n",
+            "SET standard_conforming_strings = on;",
+            "COPY t FROM stdin; -- ;\n1\n\\.\n",
+        ] {
+            assert!(split(script).is_ok(), "{script}");
+        }
     }
 
     #[test]

@@ -18,8 +18,8 @@ use crate::engine::{
 };
 use crate::error::{Error, Result};
 use crate::model::{
-    Batch, Block, Bounds, Extent, Key, Layout, Plan, RowStream, Schema, Sequence, States, TablePlan,
-    Watermark,
+    Batch, Block, Bounds, CheckConstraint, Extent, Key, Layout, Plan, RowStream, Schema, Sequence, States,
+    TablePlan, Watermark,
 };
 use crate::settings::Endpoint;
 use crate::throttle::Throttle;
@@ -163,6 +163,15 @@ impl Source for PostgresSource {
         let schema = schema.map_err(|e| classify(e, &self.place))?;
         session.close();
         Ok(schema)
+    }
+
+    async fn check_constraints(&self) -> Result<Vec<CheckConstraint>> {
+        let mut session = self.session().await?;
+        let own = [self.schema.clone(), self.ledger.clone()];
+        let found = catalog::read_check_constraints(session.connection()?, &own).await;
+        let found = found.map_err(|e| classify(e, &self.place))?;
+        session.close();
+        Ok(found)
     }
 
     async fn survey(&self, schema: &Schema, plan: &Plan) -> Result<Survey> {

@@ -80,9 +80,8 @@ pub(super) fn statement_length(text: &str) -> usize {
 #[derive(Default)]
 struct Scan {
     parentheses: u32,
-    words: u32,
-    /// A function's body can hold statements: BEGIN ATOMIC .. END, with CASE .. END inside.
-    has_body: bool,
+    /// The first words.
+    head: Vec<String>,
     begins: u32,
     /// The word before was E: a string then takes backslashes.
     escapes: bool,
@@ -93,14 +92,22 @@ impl Scan {
         self.parentheses == 0 && self.begins == 0
     }
 
+    /// A function's body can hold statements: BEGIN ATOMIC .. END, with CASE .. END inside.
+    fn has_body(&self) -> bool {
+        let head: Vec<&str> = self.head.iter().map(String::as_str).collect();
+        matches!(
+            head.as_slice(),
+            ["create", "function" | "procedure", ..] | ["create", "or", "replace", "function" | "procedure"]
+        )
+    }
+
     fn take(&mut self, word: &str) {
         let word = word.to_ascii_lowercase();
-        self.words += 1;
-        // CREATE [OR REPLACE] FUNCTION.
-        if self.words <= 4 && (word == "function" || word == "procedure") {
-            self.has_body = true;
+        if self.head.len() < 4 {
+            self.head.push(word.clone());
         }
-        if !self.has_body {
+        // In parentheses they are names: of parameters, or of nothing that has an end of its own.
+        if self.parentheses > 0 || !self.has_body() {
             return;
         }
         match word.as_str() {

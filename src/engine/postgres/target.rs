@@ -17,7 +17,7 @@ use crate::engine::{
 };
 use crate::error::{Error, Result};
 use crate::ledger;
-use crate::model::{Plan, Schema, TableName, TablePlan, quote};
+use crate::model::{CheckConstraint, Plan, Schema, TableName, TablePlan, quote};
 use crate::settings::Endpoint;
 
 /// What all parts of a target share.
@@ -185,6 +185,12 @@ impl Target for PostgresTarget {
     async fn schema(&self) -> Result<Schema> {
         let mut connection = self.shared.acquire().await?;
         let read = catalog::read_schema(&mut connection, &self.shared.own_schemas).await;
+        read.map_err(|e| self.failed(e))
+    }
+
+    async fn check_constraints(&self) -> Result<Vec<CheckConstraint>> {
+        let mut connection = self.shared.acquire().await?;
+        let read = catalog::read_check_constraints(&mut connection, &self.shared.own_schemas).await;
         read.map_err(|e| self.failed(e))
     }
 

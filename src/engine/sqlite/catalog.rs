@@ -89,8 +89,8 @@ pub(super) struct ShapeColumn {
     pub(super) declared: String,
     /// Whether NULL is refused.
     pub(super) not_null: bool,
-    /// Whether it has a default.
-    pub(super) has_default: bool,
+    /// Its default, as SQL.
+    pub(super) default: Option<String>,
     /// Its place in the primary key, from 1; 0 outside.
     pub(super) key_place: i64,
     /// Whether SQLite computes it.
@@ -420,7 +420,7 @@ impl ShapeColumn {
             name: text(row, 1)?,
             declared: text(row, 2)?,
             not_null: integer(row, 3)? != 0,
-            has_default: integer(row, 4)? != 0,
+            default: Some(text(row, 4)?).filter(|sql| !sql.is_empty()),
             key_place: integer(row, 5)?,
             computed: integer(row, 6)? >= 2,
         })

@@ -1,4 +1,5 @@
-//! Just enough of SQLite's grammar: the terms of an index, and whether a table counts up.
+//! Just enough of SQLite's grammar: the terms of an index, the constraints and collations of a table, and
+//! whether it counts up.
 
 /// A word, a sign or a quoted piece of a statement, with where it stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,6 +77,72 @@ pub(super) fn made_table(create: &str) -> Option<String> {
     tokens.get(2).filter(|_| is_table).map(|name| name.text.to_string())
 }
 
+/// A name as it is without its quotes.
+fn bare(name: &str) -> String {
+    match name.chars().next() {
+        Some(quote @ ('"' | '`' | '\'')) => {
+            let inner = name.strip_prefix(quote).and_then(|n| n.strip_suffix(quote)).unwrap_or(name);
+            inner.replace(&format!("{quote}{quote}"), &quote.to_string())
+        }
+        Some('[') => name.trim_start_matches('[').trim_end_matches(']').to_string(),
+        _ => name.to_string(),
+    }
+}
+
+/// The CHECK constraints of a table: the name, which may be empty, and the condition of each.
+pub(super) fn checks(create_table: &str) -> Vec<(String, String)> {
+    let tokens = tokens(create_table);
+    let mut found = Vec::new();
+    // Unquoted it is nothing else: the word is reserved.
+    for at in (0..tokens.len()).filter(|at| tokens[*at].is("CHECK")) {
+        let Some(close) = closing(&tokens, at + 1) else { continue };
+        let condition = create_table.get(tokens[at + 1].end()..tokens[close].start).unwrap_or_default();
+        let name = match at.checked_sub(2).and_then(|before| tokens.get(before..at)) {
+            Some([word, name]) if word.is("CONSTRAINT") => bare(name.text),
+            _ => String::new(),
+        };
+        found.push((name, condition.trim().to_string()));
+    }
+    found
+}
+
+/// The place of the bracket that closes the one at `open`.
+fn closing(tokens: &[Token<'_>], open: usize) -> Option<usize> {
+    let mut depth = 0_usize;
+    for (at, token) in tokens.iter().enumerate().skip(open) {
+        match token.text {
+            "(" => depth += 1,
+            ")" => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth == 0 {
+            return (token.text == ")").then_some(at);
+        }
+    }
+    None
+}
+
+/// The columns of a table that have a collation of their own, with it.
+pub(super) fn collations(create_table: &str) -> Vec<(String, String)> {
+    let tokens = tokens(create_table);
+    let mut found = Vec::new();
+    let (mut depth, mut column) = (0_usize, None);
+    for (at, token) in tokens.iter().enumerate() {
+        match token.text {
+            "(" => depth += 1,
+            ")" => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth == 1 && matches!(token.text, "(" | ",") {
+            column = tokens.get(at + 1);
+        } else if depth == 1 && token.is("COLLATE") {
+            let collation = tokens.get(at + 1);
+            found.extend(column.zip(collation).map(|(name, c)| (bare(name.text), bare(c.text))));
+        }
+    }
+    found
+}
+
 /// What stands between the brackets of CREATE INDEX, term by term without ASC and DESC, and its WHERE.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct IndexText {
@@ -135,6 +202,24 @@ mod tests {
         assert_eq!(found.filter.as_deref(), Some("y IS NOT NULL AND z IN ('a)', 2)"));
         assert_eq!(index("CREATE UNIQUE INDEX i ON t(a)").unwrap().filter, None);
         assert_eq!(index("nonsense"), None);
+    }
+
+    #[test]
+    fn checks_and_collations_of_a_table() {
+        let sql = "CREATE TABLE t(a INT CONSTRAINT \"a \"\"b\" CHECK(a > 0 AND (a < 5)) COLLATE nocase, -- check (no)\n\
+                   [b c] DEFAULT 'check (0)' check ( [b c] <> ')' /* x */ ), \"check\" TEXT COLLATE \"RTRIM\" NOT NULL, \
+                   PRIMARY KEY (a COLLATE BINARY), CHECK (length(a) > -- one\n 1))";
+        let named = |name: &str, condition: &str| (name.to_string(), condition.to_string());
+        assert_eq!(
+            checks(sql),
+            [
+                named("a \"b", "a > 0 AND (a < 5)"),
+                named("", "[b c] <> ')' /* x */"),
+                named("", "length(a) > -- one\n 1")
+            ]
+        );
+        assert_eq!(collations(sql), [named("a", "nocase"), named("check", "RTRIM")]);
+        assert_eq!(checks("CREATE TABLE t(a CHECK"), []);
     }
 
     #[test]

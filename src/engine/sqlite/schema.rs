@@ -5,12 +5,13 @@ use std::collections::HashMap;
 use super::catalog::{Catalog, Shape, Sort, is_own};
 use super::connect::{Db, Session};
 use super::fault::Doing;
+use super::parse;
 use super::value::{self, integer, text};
 use crate::engine::{Definition, Stage};
 use crate::error::Result;
 use crate::model::{
-    Column, ForeignKey, Generation, Plan, Schema, Sequence, Table, TableKind, TableName, TablePlan,
-    UniqueIndex, quote,
+    CheckConstraint, Column, ForeignKey, Generation, Plan, Schema, Sequence, Table, TableKind, TableName,
+    TablePlan, UniqueIndex, quote,
 };
 
 /// Up to so many rows are counted; larger tables are estimated.
@@ -45,11 +46,12 @@ fn id(shape: &Shape, ledger: Option<i64>) -> String {
 }
 
 fn table(catalog: &Catalog, shape: &Shape) -> Table {
+    let collations = parse::collations(&shape.sql);
     Table {
         name: TableName::bare(&shape.name),
         id: String::new(),
         kind: if shape.sort == Sort::Virtual { TableKind::Virtual } else { TableKind::Ordinary },
-        columns: shape.columns.iter().map(|c| column(shape, c)).collect(),
+        columns: shape.columns.iter().map(|c| column(shape, c, &collations)).collect(),
         primary_key: shape.primary_key(),
         unique: shape.unique.iter().filter(|u| !u.primary && u.is_plain()).filter_map(unique).collect(),
         foreign_keys: shape.foreign_keys.iter().map(|r| foreign_key(catalog, r)).collect(),
@@ -62,19 +64,39 @@ fn table(catalog: &Catalog, shape: &Shape) -> Table {
     }
 }
 
-fn column(shape: &Shape, column: &super::catalog::ShapeColumn) -> Column {
+fn column(shape: &Shape, column: &super::catalog::ShapeColumn, collations: &[(String, String)]) -> Column {
     let counts = shape.rowid_column.as_deref() == Some(&column.name);
+    let collation = collations.iter().find(|(name, _)| name.eq_ignore_ascii_case(&column.name));
+    let collation = collation.map(|(_, c)| format!(" collate {}", c.to_lowercase())).unwrap_or_default();
     Column {
         name: column.name.clone(),
         type_name: shape.type_name(column),
         not_null: shape.is_not_null(column),
-        has_default: column.has_default || column.computed || counts,
+        compares_as: shape.affinity(column).to_string() + &collation,
+        has_default: column.default.is_some() || column.computed || counts,
+        default: column.default.clone(),
         generation: match (column.computed, counts) {
             (true, _) => Generation::Computed,
             (false, true) => Generation::Identity,
             (false, false) => Generation::Plain,
         },
     }
+}
+
+/// The CHECK constraints of all user tables.
+pub(super) async fn check_constraints(db: &Db) -> Result<Vec<CheckConstraint>> {
+    let catalog = db.catalog_now().await?;
+    let of_table = |shape: &Shape| {
+        let table = TableName::bare(&shape.name);
+        let constraint = move |(name, condition)| CheckConstraint {
+            table: table.clone(),
+            name,
+            condition,
+            validated: true,
+        };
+        parse::checks(&shape.sql).into_iter().map(constraint)
+    };
+    Ok(catalog.user_tables().flat_map(of_table).collect())
 }
 
 fn unique(index: &super::catalog::Unique) -> Option<UniqueIndex> {

@@ -79,6 +79,8 @@ impl Script for SqliteScript {
 
 /// Takes a script apart as `sqlite3_complete` and the program do.
 fn split(text: &str) -> Result<Parsed, Unreadable> {
+    // As the program reads lines.
+    let text = &text.replace("\r\n", "\n");
     let mut lines = Lines::new(text);
     let mut statements: Vec<Statement> = Vec::new();
     let mut at = 0;

@@ -18,8 +18,8 @@ use crate::engine::{
 };
 use crate::error::{Kind, Result};
 use crate::model::{
-    Batch, Block, Bounds, Extent, Key, Layout, Plan, RowStream, Schema, Sequence, States, TablePlan,
-    Watermark, quote,
+    Batch, Block, Bounds, CheckConstraint, Extent, Key, Layout, Plan, RowStream, Schema, Sequence, States,
+    TablePlan, Watermark, quote,
 };
 use crate::settings::Endpoint;
 use crate::throttle::Throttle;
@@ -84,6 +84,10 @@ impl Source for SqliteSource {
 
     async fn schema(&self) -> Result<Schema> {
         schema::schema(&self.0.db).await
+    }
+
+    async fn check_constraints(&self) -> Result<Vec<CheckConstraint>> {
+        schema::check_constraints(&self.0.db).await
     }
 
     async fn survey(&self, _schema: &Schema, plan: &Plan) -> Result<Survey> {

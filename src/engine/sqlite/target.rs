@@ -17,7 +17,7 @@ use crate::engine::{
 };
 use crate::error::Result;
 use crate::ledger;
-use crate::model::{Plan, Schema, TablePlan, quote};
+use crate::model::{CheckConstraint, Plan, Schema, TablePlan, quote};
 use crate::settings::Endpoint;
 
 /// How long a commit waits for readers of the target.
@@ -67,6 +67,10 @@ impl Target for SqliteTarget {
 
     async fn schema(&self) -> Result<Schema> {
         schema::schema(&self.db).await
+    }
+
+    async fn check_constraints(&self) -> Result<Vec<CheckConstraint>> {
+        schema::check_constraints(&self.db).await
     }
 
     async fn survey(&self, _schema: &Schema, plan: &Plan) -> Result<Survey> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::model::{Link, On, Staged};
-use crate::plan::{Standing, diff};
+use crate::plan::{CheckConstraints, Standing, diff};
 use crate::settings::{ColumnSettings, Given, IntoSettings, UpgradeOrder};
 
 fn given(given: Given) -> ColumnSettings {
@@ -127,7 +127,12 @@ fn lookups_tie_tables() {
     let tokens = plan.table("tokens").unwrap();
     assert_eq!(tokens.looks_up, ["apps"]);
     assert_eq!(tokens.rule.also[0].name, "app");
-    // Two comparisons, or none that is plain: all rows are looked up again.
+    // A row may be found without the comparison, and a column read without its name.
+    let either = "(SELECT to_json(a) FROM apps a WHERE a.name = changed.app OR a.id > 1)";
+    let plan = made(sources(), targets(), vec![rule("tokens", &[("app_id", on_target(either))])]);
+    let dependant = &plan.table("apps").unwrap().dependants[0];
+    assert_eq!((dependant.link.as_ref(), &dependant.columns[..]), (None, &["id".into(), "name".into()][..]));
+    // None that is plain: all rows are looked up again.
     let any = "(SELECT max(id) FROM apps WHERE name LIKE changed.app)";
     let plan = made(sources(), targets(), vec![rule("tokens", &[("app_id", on_target(any))])]);
     assert_eq!(plan.table("apps").unwrap().dependants[0].link, None);
@@ -231,7 +236,7 @@ fn the_difference_is_told_with_a_proposal() {
     let target = schema(vec![table("a", &["id"]), new_b, short, table("new_d", &["id", "p", "q"])]);
     let database = database();
     let plan = make(&database, &circumstances(SchemaMode::Expect), &source, &target);
-    let found = diff(&database, &plan, &source, &target);
+    let found = diff(&database, &plan, (&source, &target), &CheckConstraints::default());
     let standing: Vec<(&str, Standing)> = found.iter().map(|d| (d.table.as_str(), d.standing)).collect();
     assert_eq!(
         standing,
@@ -250,4 +255,32 @@ fn the_difference_is_told_with_a_proposal() {
     assert!(found[2].changes[0].what.contains("narrower"), "{:?}", found[2].changes);
     assert!(found[2].changes[0].check.is_some());
     assert!(found[3].proposal[0].contains("target = \"new_d\""), "{:?}", found[3].proposal);
+}
+
+#[test]
+fn proposals_are_settings_whatever_names_are_like() {
+    let schema = |tables| Schema { tables, sequences: Vec::new() };
+    let named = |schema: &str, name: &str, columns: &[&str]| Table {
+        name: TableName::new(schema, name),
+        ..table("t", columns)
+    };
+    let mut number = table("big", &["id", "app_id"]);
+    number.columns[1].type_name = "integer".into();
+    let mut text = table("big", &["id", "app"]);
+    text.columns[1].type_name = "text".into();
+    let source = schema(vec![named("app.v1", "Order Items", &["id", "say \"x\"", "q"]), text]);
+    let target = schema(vec![named("app.v1", "Items of Order", &["id", "say \"x\"", "q"]), number]);
+    let plan = make(&database(), &circumstances(SchemaMode::Expect), &source, &target);
+    let found = diff(&database(), &plan, (&source, &target), &CheckConstraints::default());
+    let lines = found.iter().flat_map(|d| &d.proposal).map(String::as_str).collect::<Vec<_>>().join("\n");
+    assert!(lines.contains("target = \"\\\"app.v1\\\".Items of Order\""), "{lines}");
+    // A text is no number, however alike the names are.
+    assert!(lines.contains("drop = [\"app\"]") && !lines.contains("columns.app_id"), "{lines}");
+    // What is proposed is understood.
+    let renamed = TableSettings {
+        target: Some("\"app.v1\".Items of Order".into()),
+        ..rule("\"app.v1\".Order Items", &[])
+    };
+    let plan = made(source.tables[..1].to_vec(), target.tables[..1].to_vec(), vec![renamed]);
+    assert_eq!(texts(&plan.blockers), "");
 }

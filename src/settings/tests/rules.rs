@@ -77,6 +77,14 @@ fn faults_in_rules_are_told_with_what_is_right() {
         ("where = \"a < CURRENT_TIMESTAMP\"", "write `:as_of`"),
         ("where = \"a < datetime('now')\"", "reads the clock ('now')"),
         ("where = \"random() < a\"", "calls random(), which gives another value each time"),
+        (
+            "columns.x = { target = \"gen_random_uuid()\" }",
+            "columns.x.target: has gen_random_uuid, which gives another",
+        ),
+        (
+            "columns.x = { target = \"COALESCE(changed.a, now())\" }",
+            "has now, which gives another value each time",
+        ),
         ("where = \"a IN (SELECT b FROM u)\"", "where: reads other rows (SELECT)"),
         ("where = \"row_number() OVER (ORDER BY a) = 1\"", "reads other rows (OVER)"),
         ("where = \"a < :as_off\"", "has `:as_off`; did you mean `:as_of`?"),

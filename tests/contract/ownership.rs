@@ -1,0 +1,241 @@
+//! Whose rows are whose after an upgrade (docs/how-it-works.md, "ownership is known, not guessed").
+
+use super::rules::rule;
+use crate::support::compare::assert_same;
+use crate::support::{Engine, Highwater, Pair};
+
+contract!(
+    native_rows_outlive_a_truncation,
+    native_rows_outlive_a_copy_anew,
+    a_truncation_while_the_schema_is_upgraded_is_refused,
+    changes_that_were_not_captured_are_nobodys_doing,
+    a_parked_key_is_not_removed,
+    a_parked_deletion_is_not_native,
+    a_removed_key_ends_with_its_row,
+    what_production_changed_meanwhile_is_its_own,
+    a_native_key_parks,
+    kept_rows_outlive_everything,
+);
+
+/// A table of users, copied.
+async fn users(engine: Engine) -> (Pair, Highwater) {
+    let pair = engine.pair().await;
+    pair.source.execute("CREATE TABLE users (id INTEGER PRIMARY KEY, name VARCHAR(20))").await;
+    pair.target.execute("CREATE TABLE users (id INTEGER PRIMARY KEY, name VARCHAR(20) UNIQUE)").await;
+    pair.source
+        .execute("INSERT INTO users VALUES (1, 'ann'), (2, 'bob'), (3, 'cid'), (4, 'dan'), (5, 'eve')")
+        .await;
+    let highwater = Highwater::new(&pair).setting("replay.batch_rows", "2").setting("copy.chunk_rows", "2");
+    (pair, highwater)
+}
+
+/// The upgrade makes users 1000 and 1001 and deletes user 2.
+async fn upgrade(pair: &Pair, highwater: &Highwater) {
+    highwater.run(&["upgrade", "--begin"]).await.ok();
+    script(pair).await;
+    highwater.run(&["upgrade", "--done"]).await.ok().says("made 2 rows and deleted 1");
+}
+
+async fn script(pair: &Pair) {
+    let script = "INSERT INTO users VALUES (1000, 'system'), (1001, 'guest'); DELETE FROM users WHERE id = 2";
+    pair.target.execute(script).await;
+}
+
+async fn on_target(pair: &Pair) -> Vec<String> {
+    let rows = pair.target.rows_as_text("SELECT id FROM users ORDER BY id").await;
+    rows.into_iter().flatten().flatten().collect()
+}
+
+/// On SQLite there is no TRUNCATE, and nothing of the kind.
+fn truncate(engine: Engine) -> &'static str {
+    engine.pick("TRUNCATE users", "DELETE FROM users", "TRUNCATE TABLE users")
+}
+
+async fn native_rows_outlive_a_truncation(engine: Engine) {
+    let (pair, highwater) = users(engine).await;
+    highwater.run(&["copy"]).await.ok();
+    upgrade(&pair, &highwater).await;
+    pair.source.execute(truncate(engine)).await;
+    pair.source.execute("INSERT INTO users VALUES (7, 'gus'), (3, 'cyd')").await;
+    highwater.run(&["final-sync"]).await.ok();
+    assert_eq!(on_target(&pair).await, ["3", "7", "1000", "1001"]);
+    assert_eq!(pair.target.value("SELECT name FROM users WHERE id = 3").await, "cyd");
+}
+
+async fn native_rows_outlive_a_copy_anew(engine: Engine) {
+    let (pair, highwater) = users(engine).await;
+    highwater.run(&["copy"]).await.ok();
+    upgrade(&pair, &highwater).await;
+    without_capture(&pair, "DELETE FROM users WHERE id = 4; INSERT INTO users VALUES (7, 'gus')").await;
+    // Whether production made the removed row anew meanwhile can't be told: it is parked.
+    let daemon = highwater.spawn(&["run"]);
+    daemon.wait_for_log("copied anew").await;
+    assert_eq!(daemon.terminate().await, Some(0));
+    highwater.run(&["final-sync"]).await.expect_code(4).says("the upgrade deleted this row");
+    assert_eq!(on_target(&pair).await, ["1", "3", "5", "7", "1000", "1001"]);
+    pair.source.execute("DELETE FROM users WHERE id = 2").await;
+    highwater.run(&["final-sync"]).await.ok();
+    assert_eq!(on_target(&pair).await, ["1", "3", "5", "7", "1000", "1001"]);
+}
+
+/// Runs statements while the triggers are away.
+async fn without_capture(pair: &Pair, sql: &str) {
+    let engine = pair.source.engine();
+    let names = engine.pick(
+        "SELECT tgname FROM pg_trigger WHERE tgrelid = 'users'::regclass AND NOT tgisinternal",
+        "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'users'",
+        "SELECT trigger_name FROM information_schema.triggers
+         WHERE trigger_schema = DATABASE() AND event_object_table = 'users'",
+    );
+    let on = engine.pick(" ON users", "", "");
+    for name in pair.source.rows_as_text(names).await.into_iter().flatten().flatten() {
+        pair.source.execute(&format!("DROP TRIGGER \"{name}\"{on}")).await;
+    }
+    pair.source.execute(sql).await;
+}
+
+/// The rows that production truncated would count as the upgrade's, and never go.
+async fn a_truncation_while_the_schema_is_upgraded_is_refused(engine: Engine) {
+    if engine == Engine::Sqlite {
+        return;
+    }
+    let (pair, highwater) = users(engine).await;
+    highwater.run(&["copy"]).await.ok();
+    highwater.run(&["upgrade", "--begin"]).await.ok();
+    script(&pair).await;
+    pair.source.execute(truncate(engine)).await;
+    pair.source.execute("INSERT INTO users VALUES (7, 'gus'), (3, 'cyd')").await;
+    for _ in 0..2 {
+        let refused = highwater.run(&["upgrade", "--done"]).await.expect_code(3);
+        refused.says("can't be told").says("or empty the table on the target").says("still being upgraded");
+    }
+    pair.target.execute("DELETE FROM users").await;
+    highwater.run(&["upgrade", "--done"]).await.ok();
+    highwater.run(&["final-sync"]).await.ok();
+    assert_same(&pair).await;
+}
+
+/// Nor are rows the upgrade's doing that differ because nothing noted what production did.
+async fn changes_that_were_not_captured_are_nobodys_doing(engine: Engine) {
+    for unseen in ["DELETE FROM users WHERE id = 4", "INSERT INTO users VALUES (7, 'gus')"] {
+        for mended in [false, true] {
+            let (pair, highwater) = users(engine).await;
+            highwater.run(&["copy"]).await.ok();
+            highwater.run(&["upgrade", "--begin"]).await.ok();
+            without_capture(&pair, unseen).await;
+            if mended {
+                let daemon = highwater.spawn(&["run"]);
+                daemon.wait_for_log("following").await;
+                assert_eq!(daemon.terminate().await, Some(0));
+            }
+            highwater.run(&["upgrade", "--done"]).await.expect_code(3).says("can't be told");
+            pair.target.execute("DELETE FROM users").await;
+            highwater.run(&["upgrade", "--done"]).await.ok();
+            highwater.run(&["final-sync"]).await.ok();
+            assert_same(&pair).await;
+        }
+    }
+}
+
+/// The target refused it, not the upgrade; it comes when it fits.
+async fn a_parked_key_is_not_removed(engine: Engine) {
+    let (pair, highwater) = users(engine).await;
+    highwater.run(&["copy"]).await.ok();
+    pair.source.execute("INSERT INTO users VALUES (6, 'ann')").await;
+    highwater.run(&["final-sync"]).await.expect_code(4);
+    highwater.run(&["upgrade", "--begin"]).await.ok();
+    highwater.run(&["upgrade", "--done"]).await.ok();
+    pair.source.execute("UPDATE users SET name = 'anna' WHERE id = 1").await;
+    highwater.run(&["final-sync"]).await.ok();
+    assert_same(&pair).await;
+}
+
+/// The target refused to delete it; it goes when it may.
+async fn a_parked_deletion_is_not_native(engine: Engine) {
+    if engine != Engine::Postgres {
+        // Nothing there refuses a deletion: foreign keys are silenced, triggers too or they block.
+        return;
+    }
+    let (pair, highwater) = users(engine).await;
+    highwater.run(&["copy"]).await.ok();
+    let refuse = "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'refused'; END $$;
+         CREATE TRIGGER refuse BEFORE DELETE ON users FOR EACH ROW WHEN (OLD.id = 4) EXECUTE FUNCTION refuse();
+         ALTER TABLE users ENABLE ALWAYS TRIGGER refuse";
+    pair.target.execute(refuse).await;
+    pair.source.execute("DELETE FROM users WHERE id = 4").await;
+    highwater.run(&["final-sync"]).await.expect_code(4).says("refused");
+    highwater.run(&["upgrade", "--begin"]).await.ok();
+    pair.target.execute("DROP TRIGGER refuse ON users").await;
+    pair.target.execute("INSERT INTO users VALUES (1000, 'system')").await;
+    highwater.run(&["upgrade", "--done"]).await.ok().says("made 1 rows and deleted 0");
+    highwater.run(&["final-sync"]).await.ok();
+    assert_eq!(on_target(&pair).await, ["1", "2", "3", "5", "1000"]);
+}
+
+/// Until production deletes it or makes it anew, in one batch or several.
+async fn a_removed_key_ends_with_its_row(engine: Engine) {
+    let (pair, highwater) = users(engine).await;
+    highwater.run(&["copy"]).await.ok();
+    highwater.run(&["upgrade", "--begin"]).await.ok();
+    pair.target.execute("DELETE FROM users").await;
+    highwater.run(&["upgrade", "--done"]).await.ok().says("deleted 5");
+    pair.source
+        .execute("UPDATE users SET name = 'b' WHERE id = 2; UPDATE users SET id = 13 WHERE id = 3")
+        .await;
+    pair.source.execute("DELETE FROM users WHERE id = 4; INSERT INTO users VALUES (4, 'again')").await;
+    pair.source.execute("DELETE FROM users WHERE id = 5").await;
+    highwater.run(&["final-sync"]).await.ok();
+    assert_eq!(on_target(&pair).await, ["4", "13"]);
+    pair.source
+        .execute("INSERT INTO users VALUES (5, 'later'); UPDATE users SET name = 'd' WHERE id = 4")
+        .await;
+    pair.source.execute("UPDATE users SET name = 'a' WHERE id = 1").await;
+    highwater.run(&["final-sync"]).await.ok();
+    assert_eq!(on_target(&pair).await, ["4", "5", "13"]);
+    assert_eq!(pair.target.value("SELECT name FROM users WHERE id = 4").await, "d");
+}
+
+/// What it deletes while the schema is upgraded is not native, what it changes is not removed.
+async fn what_production_changed_meanwhile_is_its_own(engine: Engine) {
+    let (pair, highwater) = users(engine).await;
+    highwater.run(&["copy"]).await.ok();
+    highwater.run(&["upgrade", "--begin"]).await.ok();
+    script(&pair).await;
+    pair.source
+        .execute("DELETE FROM users WHERE id IN (3, 4); UPDATE users SET name = 'b' WHERE id = 2")
+        .await;
+    highwater.run(&["upgrade", "--done"]).await.ok().says("made 2 rows and deleted 0");
+    highwater.run(&["final-sync"]).await.ok();
+    assert_eq!(on_target(&pair).await, ["1", "2", "5", "1000", "1001"]);
+}
+
+async fn a_native_key_parks(engine: Engine) {
+    let (pair, highwater) = users(engine).await;
+    highwater.run(&["copy"]).await.ok();
+    upgrade(&pair, &highwater).await;
+    pair.source.execute("INSERT INTO users VALUES (1000, 'theirs'), (7, 'gus')").await;
+    highwater.run(&["final-sync"]).await.expect_code(4).says("the upgrade made a row with this key");
+    assert_eq!(pair.target.value("SELECT name FROM users WHERE id = 1000").await, "system");
+    assert_eq!(on_target(&pair).await, ["1", "3", "4", "5", "7", "1000", "1001"]);
+    // It goes again, and the upgrade's row stays.
+    pair.source.execute("DELETE FROM users WHERE id = 1000").await;
+    highwater.run(&["final-sync"]).await.ok();
+    assert_eq!(on_target(&pair).await, ["1", "3", "4", "5", "7", "1000", "1001"]);
+}
+
+async fn kept_rows_outlive_everything(engine: Engine) {
+    let (pair, highwater) = users(engine).await;
+    let highwater = rule(highwater, "[[table]]\nname = \"users\"\non_delete = \"keep\"\n");
+    highwater.run(&["copy"]).await.ok();
+    pair.source.execute("DELETE FROM users WHERE id = 1; UPDATE users SET name = 'b' WHERE id = 2").await;
+    highwater.run(&["final-sync"]).await.ok();
+    assert_eq!(on_target(&pair).await, ["1", "2", "3", "4", "5"]);
+    pair.source.execute(truncate(engine)).await;
+    pair.source.execute("INSERT INTO users VALUES (1, 'again'), (7, 'gus')").await;
+    highwater.run(&["final-sync"]).await.ok();
+    assert_eq!(on_target(&pair).await, ["1", "2", "3", "4", "5", "7"]);
+    assert_eq!(pair.target.value("SELECT name FROM users WHERE id = 1").await, "again");
+    without_capture(&pair, "DELETE FROM users WHERE id = 1").await;
+    highwater.run(&["final-sync"]).await.ok();
+    assert_eq!(on_target(&pair).await, ["1", "2", "3", "4", "5", "7"]);
+}
