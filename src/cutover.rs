@@ -247,7 +247,7 @@ impl Sync {
         let sequences_moved = self.move_sequences().await?;
         let mut report = self.report(Verdict::Final, Vec::new()).await?;
         report.sequences_moved = sequences_moved;
-        report.count_rows(&pair).await?;
+        report.compare_rows(&pair).await?;
         self.ask_checkpoints(&mut report).await?;
         // The fence must have stood all the time, under our number.
         let standing = pair.sides.source.fence().await?;

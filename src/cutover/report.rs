@@ -1,11 +1,15 @@
 //! What a final sync reports.
 
+use std::collections::HashSet;
+
 use serde::Serialize;
 
 use crate::checkpoint::{self, Outcome};
+use crate::engine::{Feed, Watch};
 use crate::error::{Error, Result};
-use crate::ledger::Entry;
-use crate::model::{OnDelete, Plan, TablePlan};
+use crate::ledger::owned::{self, Owned};
+use crate::ledger::{Entry, TableEntry};
+use crate::model::{Bounds, Key, Layout, OnDelete, Plan, Strategy, TablePlan};
 use crate::pair::Pair;
 use crate::status::SCHEMA_VERSION;
 
@@ -95,20 +99,21 @@ impl FinalSync {
         }
     }
 
-    /// Counts the rows of both sides, which must agree while the source is fenced but for what is the
-    /// upgrade's own.
-    pub(super) async fn count_rows(&mut self, pair: &Pair) -> Result<()> {
+    /// Compares the rows of both sides, which must agree while the source is fenced: by number, where not
+    /// every row of a table has its counterpart by key.
+    pub(super) async fn compare_rows(&mut self, pair: &Pair) -> Result<()> {
+        let entry = pair.ledger.read().await?;
         for table in &pair.plan.tables {
             let sides = &pair.sides;
             let (source, target) = tokio::try_join!(sides.source.count(table), sides.target.count(table))?;
-            let (native, removed) = pair.ledger.owned(&table.label()).await?;
-            if !agree(table, source + native, target + removed) {
-                let mut reason =
-                    format!("{}: {source} rows on the source, {target} on the target", table.source);
-                if native + removed > 0 {
-                    reason += &format!(", where the upgrade made {native} and deleted {removed}");
-                }
-                self.reasons.push(reason);
+            let owned = pair.ledger.owned(&table.label()).await?;
+            let known = entry.tables.iter().find(|t| t.label == table.label());
+            match known.filter(|_| is_partial(table, owned)) {
+                Some(known) => self.reasons.extend(strays(pair, table, known).await?),
+                None if source != target => self
+                    .reasons
+                    .push(format!("{}: {source} rows on the source, {target} on the target", table.source)),
+                None => {}
             }
             if let Some(row) = self.tables.iter_mut().find(|t| t.table == table.label()) {
                 row.source_rows = Some(source);
@@ -171,10 +176,52 @@ impl FinalSync {
     }
 }
 
-/// Whether the rows that a target should hold and those that it does are as many, as far as its rule tells.
-fn agree(table: &TablePlan, should: u64, does: u64) -> bool {
+/// Whether a keyed table has rows on one side that are not to be on the other: its rule leaves some out or
+/// keeps some, another table goes into the same one, or the upgrade made or deleted some.
+fn is_partial(table: &TablePlan, (native, removed): (u64, u64)) -> bool {
+    let rule = &table.rule;
+    let by_rule = rule.filter.is_some() || rule.transform.is_some() || rule.on_delete == OnDelete::Keep;
+    let by_upgrade = native + removed > 0;
+    table.strategy == Strategy::Keyed && (by_rule || by_upgrade || table.constants().next().is_some())
+}
+
+/// What stands on one side of such a table and should stand on both.
+async fn strays(pair: &Pair, table: &TablePlan, known: &TableEntry) -> Result<Option<String>> {
+    // A table without these is not copied, which is told by its state.
+    let Some((watermark, origin)) = known.watermark.as_ref().zip(known.origin.as_ref()) else {
+        return Ok(None);
+    };
+    let watch = Watch { table, watermark, origin };
+    let mut keys = pair.sides.source.stream(watch, &Bounds::all(), Layout::Keys).await?;
+    let mut tx = pair.sides.target.begin().await?;
+    let found = tx.compare_keys(table, Feed::Stream(&mut keys)).await?;
+    let database = &pair.database.name;
+    let removed = owned::all(tx.as_mut(), database, &known.label, Owned::Removed).await?;
+    let native = owned::all(tx.as_mut(), database, &known.label, Owned::Native).await?;
+    // What a command leaves out is known to the command alone.
+    let missing = if table.rule.transform.is_some() { Vec::new() } else { found.source_only };
+    let missing = without(missing, removed);
     let keeps = table.rule.on_delete == OnDelete::Keep;
-    // A command may leave rows out.
-    let leaves_out = table.rule.transform.is_some();
-    (should <= does || leaves_out) && (does <= should || keeps)
+    let too_much = if keeps { Vec::new() } else { without(found.target_only, native) };
+    if missing.is_empty() && too_much.is_empty() {
+        return Ok(None);
+    }
+    let told =
+        [(missing, "rows are missing on the target"), (too_much, "rows of the target are not production's")]
+            .into_iter()
+            .filter(|(keys, _)| !keys.is_empty())
+            .map(|(keys, what)| {
+                let some: Vec<String> =
+                    keys.iter().take(STRAYS_SHOWN).map(|key| format!("({})", key.join(", "))).collect();
+                format!("{} {what}: {}", keys.len(), some.join(" "))
+            });
+    Ok(Some(format!("{}: {}", table.source, told.collect::<Vec<_>>().join("; "))))
+}
+
+/// How many keys that stand on one side only are shown.
+const STRAYS_SHOWN: usize = 3;
+
+fn without(keys: Vec<Key>, others: Vec<Key>) -> Vec<Key> {
+    let others: HashSet<Key> = others.into_iter().collect();
+    keys.into_iter().filter(|key| !others.contains(key)).collect()
 }
