@@ -132,11 +132,7 @@ impl Case {
         if self.is_left_out() {
             return;
         }
-        let pair = self.engine.pair().await;
-        run(&pair.source, &self.required("schema.sql")).await;
-        run(&pair.source, &self.required("rows.sql")).await;
-        run(&pair.target, &self.required("schema.sql")).await;
-        let highwater = self.highwater(&pair).setting("upgrade.order", "after-copy");
+        let (pair, highwater) = self.prepared("after-copy").await;
         highwater.run(&["copy"]).await.ok();
         self.write(&pair, "before.sql").await;
         drain(&highwater).await;
@@ -154,11 +150,7 @@ impl Case {
         if self.is_left_out() {
             return;
         }
-        let pair = self.engine.pair().await;
-        run(&pair.source, &self.required("schema.sql")).await;
-        run(&pair.source, &self.required("rows.sql")).await;
-        run(&pair.target, &self.required("schema.sql")).await;
-        let highwater = self.highwater(&pair).setting("upgrade.order", "after-copy");
+        let (pair, highwater) = self.prepared("after-copy").await;
         let daemon = highwater.spawn(&["run"]);
         daemon.wait_until_in_sync().await;
         self.write(&pair, "before.sql").await;
@@ -181,11 +173,7 @@ impl Case {
         if self.is_left_out() || self.exceptions.not_before_copy.is_some() {
             return;
         }
-        let pair = self.engine.pair().await;
-        run(&pair.source, &self.required("schema.sql")).await;
-        run(&pair.source, &self.required("rows.sql")).await;
-        run(&pair.target, &self.required("schema.sql")).await;
-        let highwater = self.highwater(&pair).setting("upgrade.order", "before-copy");
+        let (pair, highwater) = self.prepared("before-copy").await;
         highwater.run(&["upgrade", "--begin"]).await.ok();
         run(&pair.target, &self.required("migrate.sql")).await;
         highwater.run(&["upgrade", "--done"]).await.ok();
@@ -197,11 +185,18 @@ impl Case {
         self.finish(&highwater, &pair, "oracle.before-copy.sql").await;
     }
 
-    fn highwater(&self, pair: &Pair) -> Highwater {
-        Highwater::new(pair)
+    /// Both sides with the old schema, production's with its first rows, and small chunks and batches.
+    async fn prepared(&self, order: &str) -> (Pair, Highwater) {
+        let pair = self.engine.pair().await;
+        run(&pair.source, &self.required("schema.sql")).await;
+        run(&pair.source, &self.required("rows.sql")).await;
+        run(&pair.target, &self.required("schema.sql")).await;
+        let highwater = Highwater::new(&pair)
             .setting("copy.chunk_rows", "3")
             .setting("replay.batch_rows", "4")
-            .text(&self.rules())
+            .setting("upgrade.order", order)
+            .text(&self.rules());
+        (pair, highwater)
     }
 
     /// Notes what stands now for `expect.sql` to ask later.
