@@ -179,7 +179,8 @@ impl Dirty {
         }
         let limits =
             Limits { rows: pair.settings.replay.batch_rows, bytes: pair.settings.replay.batch_bytes };
-        // What production writes from here on is not asked for: it may write faster than this reads.
+        // What production writes from here on is not asked for: it may write faster than this reads. That a
+        // batch says there is no more is no end: it speaks of the delta that was being drained at the pause.
         let extent = pair.sides.source.extent(watch.table).await?;
         let mut from = watch.watermark.clone();
         loop {
@@ -188,7 +189,7 @@ impl Dirty {
             if batch.keys > 0 {
                 dirty.take(tx, watch.table, &batch.states.blocks).await?;
             }
-            if !batch.more || batch.to.reaches(&extent) {
+            if batch.to.reaches(&extent) {
                 return Ok(dirty);
             }
             from = batch.to;

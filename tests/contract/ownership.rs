@@ -13,6 +13,7 @@ contract!(
     a_parked_deletion_is_not_native,
     a_removed_key_ends_with_its_row,
     what_production_changed_meanwhile_is_its_own,
+    what_was_drained_in_part_is_not_all,
     a_native_key_parks,
     kept_rows_outlive_everything,
 );
@@ -207,6 +208,20 @@ async fn what_production_changed_meanwhile_is_its_own(engine: Engine) {
     highwater.run(&["upgrade", "--done"]).await.ok().says("made 2 rows and deleted 0");
     highwater.run(&["final-sync"]).await.ok();
     assert_eq!(on_target(&pair).await, ["1", "2", "5", "1000", "1001"]);
+}
+
+/// Replay was stopped between two batches of a delta: what production does next lies beyond its end.
+async fn what_was_drained_in_part_is_not_all(engine: Engine) {
+    let (pair, highwater) = users(engine).await;
+    highwater.run(&["copy"]).await.ok();
+    pair.source.execute("UPDATE users SET name = concat('was ', name) WHERE id IN (1, 3)").await;
+    highwater.clone().fault("after_batch_commit=kill").run(&["run"]).await.killed();
+    highwater.run(&["upgrade", "--begin"]).await.ok();
+    script(&pair).await;
+    pair.source.execute("DELETE FROM users WHERE id = 4; INSERT INTO users VALUES (7, 'gus')").await;
+    highwater.run(&["upgrade", "--done"]).await.ok().says("made 2 rows and deleted 1");
+    highwater.run(&["final-sync"]).await.ok();
+    assert_eq!(on_target(&pair).await, ["1", "3", "5", "7", "1000", "1001"]);
 }
 
 async fn a_native_key_parks(engine: Engine) {
