@@ -12,10 +12,10 @@ use std::collections::HashSet;
 use sha2::{Digest, Sha256};
 
 use crate::copy::no_rows;
-use crate::engine::{Feed, KeyDifferences, Limits, Origin, Target, Tx, Watch};
+use crate::engine::{Feed, KeyDifferences, Limits, Origin, Source, Target, Tx, Watch};
 use crate::error::{At, Error, Kind, Result};
 use crate::ledger::{Ledger, TableEntry, owned, owned::Owned};
-use crate::model::{Block, Bounds, Key, Layout, Schema, Strategy, TablePlan, TableState};
+use crate::model::{Block, Bounds, Extent, Key, Layout, OnDelete, Schema, Strategy, TablePlan, TableState};
 use crate::pair::{self, Pair};
 use crate::plan;
 use crate::settings::EngineKind;
@@ -143,7 +143,21 @@ async fn keyed(pair: &Pair, table: &TablePlan, entry: &TableEntry, watch: Watch<
         return Err(Error::refused(what).remedy(RESTORE_OR_EMPTY));
     }
     native.extend(marked.native);
+    if !dirty.truncated && table.rule.on_delete == OnDelete::Delete {
+        native.extend(taken(pair, tx.as_mut(), watch, entry.paused.as_ref()).await?);
+    }
     Ok(Found { tx, native: native.into_iter().collect(), removed })
+}
+
+/// The keys of target rows that are not production's although production has rows with their keys: it made
+/// them after the pause, where it had none, so what stands on the target can only come from the upgrade.
+async fn taken(pair: &Pair, tx: &mut dyn Tx, watch: Watch<'_>, paused: Option<&Extent>) -> Result<Vec<Key>> {
+    let mut taken = Dirty::default();
+    if let Some(paused) = paused {
+        let arrived = pair.sides.source.arrived(watch, paused).await?;
+        taken.look_up(pair, tx, watch, &arrived).await?;
+    }
+    Ok(taken.standing.into_iter().collect())
 }
 
 /// The marks that an earlier upgrade left, or an earlier attempt to settle this one.
@@ -162,6 +176,7 @@ impl Marked {
 
 /// The keys that production changed since replay was paused; and parked ones, as what production did with
 /// them is still to come.
+#[derive(Default)]
 struct Dirty {
     keys: HashSet<Key>,
     /// The matched columns of the target rows of these.
@@ -171,12 +186,8 @@ struct Dirty {
 
 impl Dirty {
     async fn read(pair: &Pair, tx: &mut dyn Tx, watch: Watch<'_>, parked: &[Key]) -> Result<Self> {
-        let mut dirty = Dirty { keys: HashSet::new(), standing: HashSet::new(), truncated: false };
-        let most = usize::try_from(pair.settings.replay.batch_rows).unwrap_or(usize::MAX);
-        for some in parked.chunks(most.max(1)) {
-            let states = pair.sides.source.states(watch, some).await?;
-            dirty.take(tx, watch.table, &states.blocks).await?;
-        }
+        let mut dirty = Dirty::default();
+        dirty.look_up(pair, tx, watch, parked).await?;
         let limits =
             Limits { rows: pair.settings.replay.batch_rows, bytes: pair.settings.replay.batch_bytes };
         // What production writes from here on is not asked for: it may write faster than this reads. That a
@@ -196,6 +207,15 @@ impl Dirty {
         }
     }
 
+    async fn look_up(&mut self, pair: &Pair, tx: &mut dyn Tx, watch: Watch<'_>, keys: &[Key]) -> Result<()> {
+        let most = usize::try_from(pair.settings.replay.batch_rows).unwrap_or(usize::MAX);
+        for some in keys.chunks(most.max(1)) {
+            let states = pair.sides.source.states(watch, some).await?;
+            self.take(tx, watch.table, &states.blocks).await?;
+        }
+        Ok(())
+    }
+
     async fn take(&mut self, tx: &mut dyn Tx, table: &TablePlan, states: &[Block]) -> Result<()> {
         let columns: Vec<String> = table.matched().map(|(pair, _)| pair.target.clone()).collect();
         tx.stage(table, Feed::Read(states)).await?;
@@ -206,6 +226,20 @@ impl Dirty {
         }
         tx.unstage(table, &numbers).await
     }
+}
+
+/// Notes of each table what there is of its log now that replay is paused, if nothing is noted yet. Noted
+/// later than the pause it is as true: of the keys that production changed by then nothing is concluded.
+///
+/// # Errors
+/// When the source can't be read or the target not be written.
+pub async fn note_pause(source: &dyn Source, ledger: &Ledger) -> Result<()> {
+    for entry in ledger.read().await?.tables {
+        if let (Some(table), Some(_), None) = (&entry.plan, &entry.watermark, &entry.paused) {
+            ledger.set_paused(&entry.label, &source.extent(table).await?).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Notes of each keyless table what identifies its rows on the target, before the upgrade begins.

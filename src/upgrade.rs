@@ -192,7 +192,7 @@ impl Upgrade<'_> {
                 if self.options.hold {
                     self.ledger.hold_log(true).await?;
                 }
-                return Ok(());
+                return settle::note_pause(self.sides.source.as_ref(), &self.ledger).await;
             }
             Phase::Final => {
                 return Err(self.refused("it is final, and its target is the application's"));
@@ -209,6 +209,8 @@ impl Upgrade<'_> {
         settle::keep_baselines(self.sides.target.as_ref(), &self.ledger, engine).await?;
         fault::point("before_upgrade_begins").await?;
         self.ledger.begin_upgrade(self.options.hold).await?;
+        // Dying before leaves rows less well told apart, unless it is begun again.
+        settle::note_pause(self.sides.source.as_ref(), &self.ledger).await?;
         (self.progress)(&format!("{}: replay is paused, nothing is in flight", self.database.name));
         fault::point("after_upgrade_begins").await
     }

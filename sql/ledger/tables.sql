@@ -46,6 +46,7 @@ CREATE TABLE {l}tables (
     origin        {text},
     plan_json     {text},
     baseline      VARCHAR(64),
+    paused        {text},
     changed_at    VARCHAR(40) NOT NULL,
     PRIMARY KEY (database_name, label)
 );

@@ -1,5 +1,5 @@
 -- REPLACE removes the rows that stand in a new row's way without firing their DELETE triggers. Their
--- keys are found here first, by each unique index but the key's own (there the new row's key is theirs).
+-- keys are found here first, by each unique index; by the key's own one it shows that the key is no new one.
 CREATE TRIGGER "{p}_before_insert_{t}" BEFORE INSERT ON {table}
 BEGIN
 {replaced by insert}

@@ -126,6 +126,10 @@ pub trait Source: Send + Sync {
     /// Those of `keys` of which the log beyond the watermark holds an insert or a delete.
     async fn renewed(&self, watch: Watch<'_>, keys: &[Key]) -> Result<Vec<Key>>;
 
+    /// The keys of which the log beyond the watermark holds nothing that lies inside `extent`, and first
+    /// of all an insert: at `extent` no row had them.
+    async fn arrived(&self, watch: Watch<'_>, extent: &Extent) -> Result<Vec<Key>>;
+
     /// The rows that a query gives, as texts, at most `most`; nothing can be written by it.
     async fn ask(&self, sql: &str, most: usize) -> Result<Vec<Record>>;
 

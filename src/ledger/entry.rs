@@ -3,7 +3,7 @@
 use super::{from_json, integer, text};
 use crate::engine::{Arg, Identity, Origin, Stamp, Tx};
 use crate::error::Result;
-use crate::model::{Bounds, Key, Phase, TablePlan, TableState, Watermark};
+use crate::model::{Bounds, Extent, Key, Phase, TablePlan, TableState, Watermark};
 
 /// What the ledger says of a database.
 #[derive(Debug, Clone)]
@@ -81,6 +81,9 @@ pub struct TableEntry {
     pub plan: Option<TablePlan>,
     /// Of a keyless table what identifies its rows on the target as they were when the upgrade began.
     pub baseline: Option<String>,
+    /// What there was of the log when replay was paused for an upgrade: all that stood on the target then
+    /// was read before.
+    pub paused: Option<Extent>,
     /// Its chunks, done and all.
     pub chunks: (u64, u64),
     /// Rows copied by the chunks that are done.
@@ -142,7 +145,8 @@ pub(super) async fn table_entries(
              (SELECT CAST(coalesce(sum(c.byte_count), 0) AS {bigint}) FROM {l}chunks c \
               WHERE c.database_name = ?1 AND c.label = t.label), \
              (SELECT count(*) FROM {l}parked p WHERE p.database_name = ?1 AND p.label = t.label), \
-             (SELECT count(*) FROM {l}requeued q WHERE q.database_name = ?1 AND q.label = t.label), t.plan_json, t.baseline \
+             (SELECT count(*) FROM {l}requeued q WHERE q.database_name = ?1 AND q.label = t.label), t.plan_json, t.baseline, \
+             t.paused \
              FROM {l}tables t WHERE t.database_name = ?1 AND t.label = coalesce(?2, t.label) ORDER BY t.label",
             &args,
         )
@@ -163,6 +167,7 @@ pub(super) async fn table_entries(
                 requeued: count(10)?,
                 plan: r.get(11).and_then(Option::as_deref).map(from_json).transpose()?,
                 baseline: r.get(12).cloned().flatten(),
+                paused: r.get(13).and_then(Option::as_deref).map(from_json).transpose()?,
             })
         })
         .collect()

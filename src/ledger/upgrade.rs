@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 use super::{Ledger, from_json, integer, now, one, text, to_json};
 use crate::engine::{Arg, Origin, Record, Script, Tx};
 use crate::error::Result;
-use crate::model::{Phase, TablePlan};
+use crate::model::{Extent, Phase, TablePlan};
 
 /// How a script stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,10 +133,22 @@ impl Ledger {
     pub async fn begin_upgrade(&self, hold: bool) -> Result<()> {
         let mut tx = self.target.begin().await?;
         self.phase_in(tx.as_mut(), Phase::Upgrading).await?;
+        let former = "UPDATE {l}tables SET paused = NULL WHERE database_name = ?1";
+        tx.execute(former, &[self.database.as_str().into()]).await?;
         if hold {
             self.hold_in(tx.as_mut(), true).await?;
         }
         tx.commit().await
+    }
+
+    /// Records what there was of a table's log when replay was paused.
+    ///
+    /// # Errors
+    /// When the target can't be written.
+    pub async fn set_paused(&self, label: &str, extent: &Extent) -> Result<()> {
+        let sql = "UPDATE {l}tables SET paused = ?3 WHERE database_name = ?1 AND label = ?2";
+        self.write(sql, &[self.database.as_str().into(), label.into(), to_json(extent).into()]).await?;
+        Ok(())
     }
 
     /// Records what identifies the rows of a keyless table before the upgrade.

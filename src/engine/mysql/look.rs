@@ -7,13 +7,13 @@ use super::connect::Server;
 use super::log::{self, Opened, beyond, seen, settle};
 use super::read::KeyColumns;
 use super::select::Reading;
-use super::session::{Session, bytes, flag, record};
+use super::session::{Session, flag, record};
 use super::source::Inner;
 use super::value::{join, quote};
 use crate::engine::blocks::Blocks;
 use crate::engine::{Record, Watch};
 use crate::error::{At, Error, Kind, Result};
-use crate::model::{Block, Key, Layout, Strategy, TablePlan, Value};
+use crate::model::{Block, Extent, Key, Layout, Strategy, TablePlan, Value};
 
 /// How many keys or values one statement looks for.
 const AT_ONCE: usize = 200;
@@ -70,12 +70,7 @@ pub(super) async fn keys_with(
             source.names.table(&table.source.name),
             join(same, " OR ")
         );
-        let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(session.connection()?).await;
-        for row in rows.map_err(|e| session.failed(e))? {
-            let values = (0..table.key.len()).map(|i| bytes(&row, i).map(Option::unwrap_or_default));
-            let values: Vec<&[u8]> = values.collect::<Result<_, _>>().map_err(|e| session.failed(e))?;
-            found.push(key.literals(&values));
-        }
+        found.extend(key.fetch(&mut session, sql).await?);
     }
     session.close();
     found.sort();
@@ -109,6 +104,29 @@ pub(super) async fn renewed(source: &Inner, watch: Watch<'_>, keys: &[Key]) -> R
         let those = some.iter().zip(is_found).filter(|(_, is_found)| *is_found);
         found.extend(those.map(|(key, _)| key.clone()));
     }
+    settle(source, &mut session, position, watch.origin, &table.label()).await?;
+    session.close();
+    Ok(found)
+}
+
+/// As [`Source::arrived`](crate::engine::Source::arrived).
+pub(super) async fn arrived(source: &Inner, watch: Watch<'_>, extent: &Extent) -> Result<Vec<Key>> {
+    let Extent::Mysql(held) = extent else {
+        return Err(Error::failed("an extent of another engine can't be used with MySQL"));
+    };
+    let table = watch.table;
+    let Opened { mut session, log, position } = log::open(source, watch).await?;
+    let key = KeyColumns::in_log(table);
+    let (unapplied, unheld) = (beyond(seen(watch.watermark)?).join(" OR "), beyond(held).join(" OR "));
+    // Numbers are in the order in which the transactions had a key: each holds it until it ends.
+    let sql = format!(
+        "SELECT {} FROM {} AS l WHERE ({unapplied}) AND l.kind IN ('I', 'U', 'D') GROUP BY {} \
+         HAVING MIN({unheld}) AND MIN(seq) = MIN(CASE l.kind WHEN 'I' THEN seq END)",
+        key.read("l"),
+        log.name,
+        key.list("l")
+    );
+    let found = key.fetch(&mut session, sql).await?;
     settle(source, &mut session, position, watch.origin, &table.label()).await?;
     session.close();
     Ok(found)

@@ -36,6 +36,23 @@ impl KeyColumns {
         KeyColumns { columns: raw_key(table).iter().map(column).collect() }
     }
 
+    /// Of the table's log.
+    pub(super) fn in_log(table: &TablePlan) -> Self {
+        let numbered = |(i, (_, kind))| (format!("k{}", i + 1), kind);
+        KeyColumns { columns: Self::of(table).columns.into_iter().enumerate().map(numbered).collect() }
+    }
+
+    /// The keys that a query gives which selects them by [`Self::read`].
+    pub(super) async fn fetch(&self, session: &mut Session, sql: String) -> Result<Vec<Key>> {
+        let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(session.connection()?).await;
+        let rows = rows.map_err(|e| session.failed(e))?;
+        let key = |row: &MySqlRow| {
+            let values = (0..self.columns.len()).map(|i| bytes(row, i).map(Option::unwrap_or_default));
+            Ok(self.literals(&values.collect::<Result<Vec<&[u8]>, sqlx::Error>>()?))
+        };
+        rows.iter().map(|row| key(row).map_err(|e| session.failed(e))).collect()
+    }
+
     /// Whether ranges of keys can be read.
     pub(super) fn has_ranges(&self) -> bool {
         self.columns.iter().all(|(_, kind)| kind.has_ranges())

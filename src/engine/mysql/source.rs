@@ -180,6 +180,10 @@ impl Source for MysqlSource {
         look::renewed(&self.0, watch, keys).await
     }
 
+    async fn arrived(&self, watch: Watch<'_>, extent: &Extent) -> Result<Vec<Key>> {
+        look::arrived(&self.0, watch, extent).await
+    }
+
     async fn ask(&self, sql: &str, most: usize) -> Result<Vec<Record>> {
         look::ask(&self.0.server, sql, most).await
     }

@@ -3,7 +3,7 @@
 
 use super::capture::{log_of, numbered};
 use super::changed;
-use super::connect::classify;
+use super::connect::{classify, literal};
 use super::copy_out::{Blocks, Rows};
 use super::facts::{self, KeyColumn};
 use super::ranges;
@@ -14,7 +14,7 @@ use super::source::PostgresSource;
 use crate::engine::template::fill;
 use crate::engine::{Record, Watch};
 use crate::error::{Error, Kind, Result};
-use crate::model::{Block, Key, Layout, Strategy, TablePlan, quote};
+use crate::model::{Block, Extent, Key, Layout, Strategy, TablePlan, quote};
 
 /// Begins a transaction in which nothing can be written.
 pub(super) const BEGIN: &str =
@@ -111,6 +111,33 @@ pub(super) async fn renewed(source: &PostgresSource, watch: Watch<'_>, keys: &[K
     let nth = |row: &Record| Ok(keys.get(number::<usize>(row, 0)?).cloned());
     let found: Result<Vec<Option<Key>>> = found.iter().map(nth).collect();
     Ok(found?.into_iter().flatten().collect())
+}
+
+/// As [`Source::arrived`](crate::engine::Source::arrived).
+pub(super) async fn arrived(source: &PostgresSource, watch: Watch<'_>, extent: &Extent) -> Result<Vec<Key>> {
+    let Watch { table, watermark, origin } = watch;
+    let mut reading = Reading::begin(source, table, Some(origin)).await?;
+    reading.unpurged(table, watermark)?;
+    let key = facts::key_of(&mut reading.session, table).await?;
+    let ranges = ranges::beyond(watermark, &reading.snapshot)?;
+    reading.session.execute(Selection::of(table, &key).path()).await?;
+    let found = match ranges::values(&ranges) {
+        Some(ranges) => {
+            let sql = fill(
+                include_str!("../../../sql/postgres/arrived.sql"),
+                &[
+                    ("ranges", &ranges),
+                    ("keys", &numbered(&key)),
+                    ("log", &log_of(&source.schema, &table.source)),
+                    ("extent", &literal(&ranges::snapshot(extent)?.to_string())),
+                ],
+            );
+            reading.session.query(sql).await?
+        }
+        None => Vec::new(),
+    };
+    reading.end(source).await?;
+    found.into_iter().map(whole_key).collect()
 }
 
 fn renewed_sql(

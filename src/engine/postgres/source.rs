@@ -264,6 +264,10 @@ impl Source for PostgresSource {
         probe::renewed(self, watch, keys).await
     }
 
+    async fn arrived(&self, watch: Watch<'_>, extent: &Extent) -> Result<Vec<Key>> {
+        probe::arrived(self, watch, extent).await
+    }
+
     async fn ask(&self, sql: &str, most: usize) -> Result<Vec<Record>> {
         probe::ask(self, sql, most).await
     }

@@ -17,7 +17,7 @@ use crate::engine::blocks::Blocks;
 use crate::engine::{Record, Watch};
 use crate::error::{Error, Kind, Result};
 use crate::model::sql::{Word, words};
-use crate::model::{Block, Key, Layout, TablePlan, Value, quote};
+use crate::model::{Block, Extent, Key, Layout, TablePlan, Value, quote};
 
 /// The rows that a query gives, as texts. The session can't write, and is thrown away: whatever the
 /// query has done to it ends with it.
@@ -146,6 +146,35 @@ pub(super) async fn renewed(source: &Inner, watch: Watch<'_>, keys: &[Key]) -> R
     }
     session.end().await.doing(place, &what)?;
     Ok(renewed)
+}
+
+/// As [`Source::arrived`](crate::engine::Source::arrived).
+pub(super) async fn arrived(source: &Inner, watch: Watch<'_>, extent: &Extent) -> Result<Vec<Key>> {
+    let table = watch.table;
+    let what = format!("reading what changed in {}", table.source);
+    let place = &source.db.place;
+    let mut session = source.db.reading(&what).await?;
+    let from = log::mark(watch.watermark)?;
+    let Extent::Sqlite(mark) = extent else {
+        return Err(Error::failed("an extent of another engine can't be used with SQLite"));
+    };
+    let log = Log::find(&mut session, &source.names, table, watch.origin).await?;
+    log.check(&mut session, &table.label(), from).await?;
+    let key = reads(&source.db, &mut session, table).await?.key;
+    let names = value::join((1..=key.len()).map(|n| format!("l.k{n}")), ", ");
+    let same = value::join(key.iter().enumerate().map(|(i, k)| format!("l.k{}{}", i + 1, k.collate)), ", ");
+    let sql = format!(
+        "SELECT {names} FROM {} AS l WHERE l.id > {} GROUP BY {same} \
+         HAVING min(l.id) > {} AND min(l.id) = min(CASE l.kind WHEN 'I' THEN l.id END)",
+        log.name, from.id, mark.id
+    );
+    let rows = session.all(sql, SqliteArguments::default()).await.doing(place, &what)?;
+    let found: Result<Vec<Key>> = rows
+        .iter()
+        .map(|row| Ok(value::to_key(&decode_all(row, 0..key.len()).doing(place, &what)?)))
+        .collect();
+    session.end().await.doing(place, &what)?;
+    found
 }
 
 /// The names of the columns that `select` yields over `changed`.

@@ -162,20 +162,21 @@ struct Replaced {
 }
 
 impl Replaced {
-    /// `None` when only the key can be in a new row's way.
+    /// `None` when nothing can be in a new row's way.
     fn find(shape: &Shape, key: &[&str], log: &str) -> Result<Option<Self>> {
+        // A row with the new row's key has been there, and there is one again; others are removed.
+        let kind = |is_key: bool| if is_key { 'U' } else { 'R' };
         let own = shape.key_index(key);
-        let others: Vec<&Unique> =
-            shape.unique.iter().filter(|u| !own.is_some_and(|own| std::ptr::eq(*u, own))).collect();
         // The rowid can be given even where no column names it; the column that does may not be the key.
-        let rowid = match &shape.rowid_column {
-            Some(column) => (key != [column]).then(|| quote(column)),
-            None => shape.rowid().map(ToString::to_string),
-        };
-        let by_rowid = rowid.as_ref().map(|rowid| format!("t.{rowid} = NEW.{rowid}"));
-        let mut conditions: Vec<String> = by_rowid.into_iter().collect();
-        for index in &others {
-            conditions.push(in_the_way(shape, index)?);
+        let named = shape.rowid_column.as_deref();
+        let rowid = named.map(quote).or_else(|| shape.rowid().map(ToString::to_string));
+        let by_rowid = rowid.as_ref().map(|rowid| {
+            (kind(named.is_some_and(|column| key == [column])), format!("t.{rowid} = NEW.{rowid}"))
+        });
+        let mut conditions: Vec<(char, String)> = by_rowid.into_iter().collect();
+        for index in &shape.unique {
+            let is_key = own.is_some_and(|own| std::ptr::eq(index, own));
+            conditions.push((kind(is_key), in_the_way(shape, index)?));
         }
         if conditions.is_empty() {
             return Ok(None);
@@ -184,9 +185,9 @@ impl Replaced {
         let found = columns("t", key);
         let itself = value::join(key.iter().map(|k| format!("t.{0} IS OLD.{0}", quote(k))), " AND ");
         let body = |more: &str| {
-            let statement = |condition: &String| {
+            let statement = |(kind, condition): &(char, String)| {
                 format!(
-                    "    INSERT INTO {} (kind, {names}) SELECT 'R', {found} FROM {} AS t WHERE {condition}{more};",
+                    "    INSERT INTO {} (kind, {names}) SELECT '{kind}', {found} FROM {} AS t WHERE {condition}{more};",
                     quote(log),
                     quote(&shape.name)
                 )
@@ -196,15 +197,15 @@ impl Replaced {
         Ok(Some(Replaced {
             by_insert: body(""),
             by_update: body(&format!(" AND NOT ({itself})")),
-            when: when(&others, rowid.as_deref()),
+            when: when(&shape.unique, rowid.as_deref()),
         }))
     }
 }
 
 /// An update that leaves all indexed columns alone is in nobody's way. What an expression or a partial
 /// index looks at is not known, so then every update is looked at.
-fn when(indexes: &[&Unique], rowid: Option<&str>) -> String {
-    if !indexes.iter().all(|u| u.is_plain()) {
+fn when(indexes: &[Unique], rowid: Option<&str>) -> String {
+    if !indexes.iter().all(Unique::is_plain) {
         return String::new();
     }
     let columns = indexes.iter().flat_map(|u| u.columns().unwrap_or_default()).map(|c| quote(&c));

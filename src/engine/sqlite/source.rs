@@ -180,6 +180,10 @@ impl Source for SqliteSource {
         ask::renewed(&self.0, watch, keys).await
     }
 
+    async fn arrived(&self, watch: Watch<'_>, extent: &Extent) -> Result<Vec<Key>> {
+        ask::arrived(&self.0, watch, extent).await
+    }
+
     async fn ask(&self, sql: &str, most: usize) -> Result<Vec<Record>> {
         ask::ask(&self.0.db, sql, most).await
     }
