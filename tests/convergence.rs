@@ -2,8 +2,7 @@
 //! in exact equality.
 //!
 //! A failing run prints its seed; `HIGHWATER_SEED=n cargo test --features faults convergence` runs it
-//! again. (Threads and processes interleave as they like, so a seed repeats the choices, not every
-//! interleaving.)
+//! again, and `n..m` a range of them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,7 +12,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use crate::support::compare::assert_same;
-use crate::support::{Connection, Engine, Highwater, Pair};
+use crate::support::{Connection, Engine, Highwater, Pair, seeds};
 
 contract!(random_work_and_faults_end_in_equality);
 
@@ -34,11 +33,12 @@ const POINTS: [&str; 8] = [
 ];
 
 async fn random_work_and_faults_end_in_equality(engine: Engine) {
-    let seed = match std::env::var("HIGHWATER_SEED") {
-        Ok(seed) => seed.parse().expect("HIGHWATER_SEED is a number"),
-        Err(_) => rand::rng().random_range(0..1_000_000),
-    };
-    println!("HIGHWATER_SEED={seed}");
+    for seed in seeds() {
+        random_work(engine, seed).await;
+    }
+}
+
+async fn random_work(engine: Engine, seed: u64) {
     let mut rng = StdRng::seed_from_u64(seed);
     let tables: Arc<Vec<Table>> =
         Arc::new((0..rng.random_range(2..5)).map(|n| Table::random(n, &mut rng)).collect());

@@ -18,4 +18,5 @@ mod postgres;
 mod postgres_source;
 mod postgres_target;
 mod sqlite;
+mod upgraded;
 mod wso2;

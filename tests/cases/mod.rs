@@ -10,7 +10,7 @@
 //! `ENGINE` is `postgres`, `sqlite`, `mysql` (MariaDB too), `mariadb` or `mysql9` (that one alone), or
 //! `any` for SQL that every engine takes.
 
-mod upgrade;
+pub mod upgrade;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -108,7 +108,7 @@ struct Exceptions {
     not_on_sqlite: Option<String>,
 }
 
-struct Case {
+pub struct Case {
     engine: Engine,
     folder: PathBuf,
     exceptions: Exceptions,
@@ -116,7 +116,11 @@ struct Case {
 
 impl Case {
     fn new(engine: Engine, name: &str) -> Case {
-        let folder = root().join(name.replace('_', "-"));
+        Case::at(engine, root().join(name.replace('_', "-")))
+    }
+
+    /// The case in a folder anywhere.
+    pub fn at(engine: Engine, folder: PathBuf) -> Case {
         let mut case = Case { engine, folder, exceptions: Exceptions::default() };
         let text = case.text("oracle.toml").unwrap_or_default();
         case.exceptions = toml(&text).try_deserialize().expect("oracle.toml");
@@ -137,7 +141,7 @@ impl Case {
         self.write(&pair, "before.sql").await;
         drain(&highwater).await;
         highwater.run(&["upgrade", "--begin"]).await.ok();
-        run(&pair.target, &self.required("migrate.sql")).await;
+        self.migrate(&pair.target).await;
         self.record(&pair.target).await;
         self.write(&pair, "while.sql").await;
         highwater.run(&["upgrade", "--done"]).await.ok();
@@ -157,7 +161,7 @@ impl Case {
         daemon.wait_until_in_sync().await;
         highwater.run(&["upgrade", "--begin"]).await.ok();
         self.write(&pair, "while.sql").await;
-        run(&pair.target, &self.required("migrate.sql")).await;
+        self.migrate(&pair.target).await;
         self.record(&pair.target).await;
         highwater.run(&["upgrade", "--done"]).await.ok();
         daemon.wait_until_in_sync().await;
@@ -175,7 +179,7 @@ impl Case {
         }
         let (pair, highwater) = self.prepared("before-copy").await;
         highwater.run(&["upgrade", "--begin"]).await.ok();
-        run(&pair.target, &self.required("migrate.sql")).await;
+        self.migrate(&pair.target).await;
         highwater.run(&["upgrade", "--done"]).await.ok();
         highwater.run(&["copy"]).await.ok();
         self.record(&pair.target).await;
@@ -186,7 +190,7 @@ impl Case {
     }
 
     /// Both sides with the old schema, production's with its first rows, and small chunks and batches.
-    async fn prepared(&self, order: &str) -> (Pair, Highwater) {
+    pub async fn prepared(&self, order: &str) -> (Pair, Highwater) {
         let pair = self.engine.pair().await;
         run(&pair.source, &self.required("schema.sql")).await;
         run(&pair.source, &self.required("rows.sql")).await;
@@ -199,6 +203,11 @@ impl Case {
         (pair, highwater)
     }
 
+    /// Runs the vendor's script.
+    pub async fn migrate(&self, target: &Db) {
+        run(target, &self.required("migrate.sql")).await;
+    }
+
     /// Notes what stands now for `expect.sql` to ask later.
     async fn record(&self, target: &Db) {
         if let Some(sql) = self.text("record.sql") {
@@ -206,7 +215,8 @@ impl Case {
         }
     }
 
-    async fn write(&self, pair: &Pair, file: &str) {
+    /// Production does what a file says.
+    pub async fn write(&self, pair: &Pair, file: &str) {
         run(&pair.source, &self.required(file)).await;
     }
 
@@ -216,6 +226,13 @@ impl Case {
             None => output.ok(),
             Some(key) => output.expect_code(4).says(key),
         };
+        let differing = self.differences(pair, adjustment).await;
+        assert!(differing.is_empty(), "the oracle (source) and the target differ:\n{}", differing.join("\n"));
+        self.expect(&pair.target).await;
+    }
+
+    /// What differs between the target and the oracle (the source, in words) as production is now.
+    pub async fn differences(&self, pair: &Pair, adjustment: &str) -> Vec<String> {
         let oracle = self.oracle(&pair.source, adjustment).await;
         let except = Except { tables: &self.exceptions.tables, columns: &self.exceptions.columns };
         let mut differing = differences_except(&oracle, &pair.target, &except).await;
@@ -225,8 +242,7 @@ impl Case {
                 differing.push(format!("{query}: {expected:?} on the source, {found:?} on the target"));
             }
         }
-        assert!(differing.is_empty(), "the oracle (source) and the target differ:\n{}", differing.join("\n"));
-        self.expect(&pair.target).await;
+        differing
     }
 
     /// What the script makes of production's rows as they are now.
@@ -242,7 +258,7 @@ impl Case {
             ))
             .await;
         copy_rows(source, &mut connection).await;
-        run(&oracle, &self.required("migrate.sql")).await;
+        self.migrate(&oracle).await;
         self.record(&oracle).await;
         for file in ["oracle.sql", adjustment] {
             if let Some(sql) = self.text(file) {
@@ -252,7 +268,8 @@ impl Case {
         oracle
     }
 
-    async fn expect(&self, db: &Db) {
+    /// Asks the queries of `expect.sql`.
+    pub async fn expect(&self, db: &Db) {
         let queries = self.required("expect.sql");
         for query in queries.lines().filter(|line| !line.trim().is_empty() && !line.starts_with("--")) {
             let answer = db.value(query).await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{CHANGES, eventually_same, shop};
 use crate::support::compare::assert_same;
-use crate::support::{Db, Engine, Highwater, Pair, eventually};
+use crate::support::{Backup, Db, Engine, Highwater, Pair, eventually};
 
 contract!(
     scripts_run_while_production_writes,
@@ -471,106 +471,4 @@ async fn a_target_that_is_altered_unannounced_stops_the_table(engine: Engine) {
     pair.target.execute("ALTER TABLE kids RENAME TO children").await;
     eventually_same(&pair).await;
     assert_eq!(daemon.terminate().await, Some(0));
-}
-
-/// How a target is backed up by its own means.
-struct Backup {
-    file: std::path::PathBuf,
-}
-
-impl Backup {
-    /// `None` where its own means are not here.
-    fn of(pair: &Pair) -> Option<Backup> {
-        let number = crate::support::next_number();
-        let file = crate::support::Workspace::get().root().join(format!("backup-{number}"));
-        (pair.target.engine() != Engine::Mysql).then_some(Backup { file })
-    }
-
-    async fn make(&self, pair: &Pair) {
-        match &pair.target {
-            Db::Postgres(database) => {
-                self.run("pg_dump", &["--file", &self.name(), &database.url()]).await;
-            }
-            Db::Sqlite(file) => file.execute(&format!("VACUUM INTO '{}'", self.name())).await,
-            Db::Mysql(database) => {
-                let mut arguments = mysql_arguments(&database.url());
-                arguments.insert(0, format!("--result-file={}", self.name()));
-                self.run("mariadb-dump", &arguments).await;
-            }
-        }
-    }
-
-    /// The target as it is connected to from then on.
-    async fn restore(&self, pair: &Pair) -> Db {
-        match &pair.target {
-            Db::Postgres(database) => {
-                database
-                    .execute("DROP SCHEMA public CASCADE; DROP SCHEMA highwater_ledger CASCADE; CREATE SCHEMA public")
-                    .await;
-                self.run("psql", &["-X", "-q", "-v", "ON_ERROR_STOP=1", "-f", &self.name(), &database.url()])
-                    .await;
-            }
-            Db::Sqlite(file) => {
-                file.pool().close().await;
-                let url = file.url();
-                let path = url.strip_prefix("sqlite://").unwrap();
-                let copy = format!("{path}.restored");
-                fs::copy(&self.file, &copy).unwrap();
-                fs::rename(&copy, path).unwrap();
-                for beside in ["-wal", "-shm"] {
-                    let _ = fs::remove_file(format!("{path}{beside}"));
-                }
-                return Db::Sqlite(file.opened_again());
-            }
-            Db::Mysql(database) => {
-                let tables =
-                    "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE()";
-                let names: Vec<String> = database
-                    .rows_as_text(tables)
-                    .await
-                    .into_iter()
-                    .map(|row| format!("`{}`", row[0].clone().unwrap()))
-                    .collect();
-                database
-                    .execute(&format!(
-                        "SET foreign_key_checks = 0; DROP TABLE {}; SET foreign_key_checks = 1",
-                        names.join(", ")
-                    ))
-                    .await;
-                let mut arguments = mysql_arguments(&database.url());
-                arguments.insert(0, format!("--execute=source {}", self.name()));
-                self.run("mariadb", &arguments).await;
-            }
-        }
-        pair.target.clone()
-    }
-
-    fn name(&self) -> String {
-        self.file.display().to_string()
-    }
-
-    async fn run<S: AsRef<std::ffi::OsStr>>(&self, program: &str, arguments: &[S]) {
-        let output = tokio::process::Command::new(program).args(arguments).output().await.unwrap();
-        assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
-    }
-}
-
-/// A URL as the arguments of MariaDB's programs.
-fn mysql_arguments(url: &str) -> Vec<String> {
-    let rest = url.strip_prefix("mysql://").unwrap();
-    let (user, rest) = rest.split_once('@').unwrap();
-    let (place, database) = rest.split_once('/').unwrap();
-    let (host, port) = place.split_once(':').unwrap();
-    let database = database.split('?').next().unwrap();
-    let (user, password) = user.split_once(':').unwrap_or((user, ""));
-    [
-        "--protocol=tcp",
-        &format!("--host={host}"),
-        &format!("--port={port}"),
-        &format!("--user={user}"),
-        &format!("--password={password}"),
-        database,
-    ]
-    .map(str::to_owned)
-    .to_vec()
 }

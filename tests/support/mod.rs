@@ -9,6 +9,8 @@
 //! | a server to crash, stop, restore | [`Server::start_own`], [`MysqlServer::start_own`] |
 //! | the program | [`Highwater::new`], then `run` a command or `spawn` a daemon |
 //! | proof that both sides agree | [`compare::assert_same`] |
+//! | a backup of a target | [`Backup::of`] |
+//! | the seeds of random work | [`seeds`] |
 //! | to wait for something | [`eventually`] |
 //!
 //! Everything lives in one folder per test process, and a guard (see `workspace`) removes it and
@@ -19,11 +21,13 @@
 #[macro_use]
 mod engine;
 
+mod backup;
 pub mod compare;
 mod database;
 mod highwater;
 mod mysql;
 mod mysql_server;
+mod seeds;
 mod selftest;
 mod selftest_mysql;
 mod server;
@@ -33,11 +37,13 @@ mod wait;
 mod watch;
 mod workspace;
 
+pub use backup::Backup;
 pub use database::{Database, Rows};
 pub use engine::{Connection, Db, Engine, Pair};
 pub use highwater::{Daemon, Highwater, Output, Pause, Response};
 pub use mysql::{MysqlDatabase, execute as mysql_execute, rows_as_text as mysql_rows_as_text};
 pub use mysql_server::{Kind, MysqlServer};
+pub use seeds::seeds;
 pub use server::Server;
 pub use site::Snapshot;
 pub use sqlite::SqliteFile;

@@ -1,0 +1,2 @@
+DELETE FROM idp WHERE id = 2;
+INSERT INTO idp VALUES (2, 'again');

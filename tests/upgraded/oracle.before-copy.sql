@@ -1,0 +1,1 @@
+INSERT INTO idp VALUES (1, 'deleted');
