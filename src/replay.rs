@@ -123,9 +123,10 @@ impl Replay {
                 applied.add(&apply::states(target, &act, Feed::Read(&states.blocks), None).await?);
             }
         }
-        // Only now are they done: dying before repeats them.
-        let extent = source.extent(&self.table).await?;
-        apply::pass(self.pair.sides.target.as_ref(), &self.act(&extent, Step::Requeued(&entries))).await?;
+        // Only now are they done: dying before repeats them. An extent of the log alone need not cover the
+        // watermark: that also covers numbers which nobody will fill any more.
+        let read_at = source.states(self.watch(&watermark), &[]).await?.read_at;
+        apply::pass(self.pair.sides.target.as_ref(), &self.act(&read_at, Step::Requeued(&entries))).await?;
         Ok(applied)
     }
 

@@ -11,6 +11,7 @@ contract!(
     rows_pass_through_a_command,
     a_command_that_fails_stops_its_table,
     lookups_follow_their_table,
+    lookups_follow_where_changes_were_rolled_back,
     a_lookup_that_is_not_committed_when_its_table_changes,
     lookups_that_find_rows_otherwise_follow_too,
     a_view_hides_what_changes,
@@ -130,6 +131,20 @@ async fn a_command_that_fails_stops_its_table(engine: Engine) {
     let (_pair, highwater) = shop(engine).await;
     let highwater = rule(highwater, "[[table]]\nname = \"parents\"\ntransform = { command = [\"false\"] }\n");
     highwater.run(&["plan"]).await.expect_code(3).says("`transform` fails").says("exit status: 1");
+}
+
+/// Numbers that the change log gave to what was rolled back are given up in time; that is no older view of it.
+async fn lookups_follow_where_changes_were_rolled_back(engine: Engine) {
+    let (pair, highwater) = apps(engine).await;
+    highwater.run(&["copy"]).await.ok();
+    for id in [4, 5] {
+        pair.source.connect().await.execute("BEGIN; INSERT INTO tokens VALUES (9, 'one'); ROLLBACK").await;
+        pair.source.execute(&format!("INSERT INTO tokens VALUES ({id}, 'one')")).await;
+        highwater.run(&["final-sync"]).await.ok();
+    }
+    pair.source.execute("INSERT INTO apps VALUES (3, 'three')").await;
+    highwater.run(&["final-sync", "--timeout", "20s"]).await.ok();
+    assert_eq!(pair.target.value("SELECT app_id FROM tokens WHERE id = 3").await, "3");
 }
 
 /// The table that is looked up changes, its dependants don't: they are made equal again all the same.
