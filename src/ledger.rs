@@ -24,7 +24,7 @@ pub use entry::{Attempt, AttemptState, Chunk, Entry, Event, Parked, TableEntry};
 pub use upgrade::{ScriptEntry, ScriptState};
 
 /// The version of the ledger's tables. Another one is refused.
-pub const VERSION: i64 = 2;
+pub const VERSION: i64 = 3;
 
 /// The portable statements that make the ledger's tables; `{text}` is the type of long texts.
 pub fn tables() -> impl Iterator<Item = String> {
