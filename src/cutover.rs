@@ -77,7 +77,7 @@ pub async fn final_sync(
     let entry = ledger.read().await?;
     upgrade::refuse_while_upgrading(&database.name, &entry)?;
     if options.fence {
-        upgrade::refuse_before_it(database, &entry)?;
+        upgrade::refuse_before_it(database, &ledger, &entry).await?;
     }
     let lease = take_lease(&sides, &ledger, deadline, &stop).await?;
     let (pair, generations) = pair::prepare(&sides, database, settings, actor, board).await?;

@@ -357,15 +357,19 @@ pub fn refuse_while_upgrading(database: &str, entry: &Entry) -> Result<()> {
 /// Refuses to end with a target that the settings say is to be upgraded first.
 ///
 /// # Errors
-/// [`crate::error::Kind::Refused`] as long as an upgrade that follows the copy is not done.
-pub fn refuse_before_it(database: &DatabaseSettings, entry: &Entry) -> Result<()> {
-    if !database.upgrade.is_after_copy() || entry.upgraded_at.is_some() || entry.phase == Phase::Final {
+/// [`crate::error::Kind::Refused`] as long as an upgrade that follows the copy is not done, or scripts of it were
+/// added since; when the target can't be read.
+pub async fn refuse_before_it(database: &DatabaseSettings, ledger: &Ledger, entry: &Entry) -> Result<()> {
+    if !database.upgrade.is_after_copy() || entry.phase == Phase::Final {
         return Ok(());
     }
-    let what = format!(
-        "database {}: the settings name an upgrade after the copy, and the target's schema is the old one still",
-        database.name
-    );
+    let named = database.upgrade.scripts.len();
+    let what = match (&entry.upgraded_at, ledger.scripts().await?.len()) {
+        (None, _) => "an upgrade after the copy, and the target's schema is the old one still".to_string(),
+        (Some(_), ran) if 0 < ran && ran < named => format!("{named} scripts, and {ran} of them have run"),
+        (Some(_), _) => return Ok(()),
+    };
+    let what = format!("database {}: the settings name {what}", database.name);
     Err(Error::refused(what).remedy(
         "`highwater upgrade` first; if the target is wanted as it is, take `upgrade` out of the settings",
     ))

@@ -59,6 +59,7 @@ async fn scripts_that_are_added_are_a_further_upgrade(engine: Engine) {
     script(&highwater, "three.sql", "ALTER TABLE children ADD COLUMN more INTEGER;\n");
     let three = highwater.clone().setting("upgrade.scripts", "[\"one.sql\", \"two.sql\", \"three.sql\"]");
     pair.source.execute(CHANGES).await;
+    three.run(&["final-sync", "--fence"]).await.expect_code(3).says("3 scripts, and 2 of them have run");
     three.run(&["upgrade"]).await.ok().says("one.sql: has run already");
     three.run(&["upgrade"]).await.ok();
     assert_eq!(fresh_rows(&pair).await, "1");
