@@ -234,9 +234,10 @@ async fn a_key_that_production_made_too(engine: Engine) {
     highwater.run(&["upgrade", "--begin"]).await.ok();
     script(&pair).await;
     let again = engine.pick(
-        "INSERT INTO users VALUES (5, 'eva') ON CONFLICT (id) DO UPDATE SET name = excluded.name",
-        "REPLACE INTO users VALUES (5, 'eva')",
-        "REPLACE INTO users VALUES (5, 'eva')",
+        "INSERT INTO users VALUES (5, 'eva') ON CONFLICT (id) DO UPDATE SET name = excluded.name; \
+         INSERT INTO users VALUES (2, 'ignored') ON CONFLICT DO NOTHING",
+        "REPLACE INTO users VALUES (5, 'eva'); INSERT OR IGNORE INTO users VALUES (2, 'ignored')",
+        "REPLACE INTO users VALUES (5, 'eva'); INSERT IGNORE INTO users VALUES (2, 'ignored')",
     );
     pair.source.execute(&format!("INSERT INTO users VALUES (1000, 'theirs'), (7, 'gus'); {again}")).await;
     pair.source

@@ -5,6 +5,7 @@ use futures_util::TryStreamExt;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{AssertSqlSafe, Column, Executor, Row, SqlSafeStr, Statement};
 
+use super::capture::MET;
 use super::catalog::affinity;
 use super::connect::Db;
 use super::fault::Doing;
@@ -136,7 +137,7 @@ pub(super) async fn renewed(source: &Inner, watch: Watch<'_>, keys: &[Key]) -> R
         let (list, args) = key_values(some, 0)?;
         let sql = format!(
             "SELECT DISTINCT f.column1 FROM {} AS l JOIN ({list}) AS f ON {same} \
-             WHERE l.id > {} AND l.kind <> 'U' ORDER BY 1",
+             WHERE l.id > {} AND l.kind NOT IN ('U', '{MET}') ORDER BY 1",
             log.name, from.id
         );
         for row in &session.all(sql, args).await.doing(place, &what)? {

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::model::{TablePlan, quote};
 
 /// The version of what is installed. Another one is refused.
-pub(super) const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 2;
 
 /// How a refused writer's message begins.
 pub(super) const FENCE_MESSAGE: &str = "highwater fence";
@@ -154,6 +154,9 @@ impl Names {
     }
 }
 
+/// The kind of an entry that is no change: a row with that key was there when one was about to be inserted.
+pub(super) const MET: char = 'K';
+
 /// The bodies of the triggers that find rows which REPLACE is about to remove.
 struct Replaced {
     by_insert: String,
@@ -164,8 +167,7 @@ struct Replaced {
 impl Replaced {
     /// `None` when nothing can be in a new row's way.
     fn find(shape: &Shape, key: &[&str], log: &str) -> Result<Option<Self>> {
-        // A row with the new row's key has been there, and there is one again; others are removed.
-        let kind = |is_key: bool| if is_key { 'U' } else { 'R' };
+        let kind = |is_key: bool| if is_key { MET } else { 'R' };
         let own = shape.key_index(key);
         // The rowid can be given even where no column names it; the column that does may not be the key.
         let named = shape.rowid_column.as_deref();

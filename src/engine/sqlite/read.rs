@@ -7,6 +7,7 @@ use sqlx::AssertSqlSafe;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use tokio::sync::mpsc;
 
+use super::capture::MET;
 use super::catalog::{KeyColumn, Shape};
 use super::connect::{Db, Session};
 use super::fault::Doing;
@@ -223,7 +224,7 @@ pub(super) async fn batch(source: &Inner, watch: Watch<'_>, limits: Limits) -> R
     if delta.entries > 0 && table.strategy == Strategy::Keyed {
         let reads = reads(&source.db, &mut session, table).await?;
         let first = format!(
-            "SELECT min(id) AS hw_n, {} FROM {} WHERE id > ?1 AND id <= ?2 GROUP BY {}",
+            "SELECT min(id) AS hw_n, {} FROM {} WHERE id > ?1 AND id <= ?2 AND kind <> '{MET}' GROUP BY {}",
             value::join((1..=reads.key.len()).map(|i| format!("k{i} AS hw_k{i}")), ", "),
             log.name,
             grouping(&reads.key)
