@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::model::{TablePlan, quote};
 
 /// The version of what is installed. Another one is refused.
-pub(super) const VERSION: i64 = 2;
+pub(super) const VERSION: i64 = 1;
 
 /// How a refused writer's message begins.
 pub(super) const FENCE_MESSAGE: &str = "highwater fence";
