@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use crate::engine::{Lease, Stamp, Watch, Writer};
+use crate::engine::{Lease, Lowered, Stamp, Watch, Writer};
 use crate::error::{Error, Kind, Policy, Result};
 use crate::fault;
 use crate::follow::{Ended, Follow, Goal};
@@ -162,7 +162,7 @@ async fn invalidate_and_lift(sides: &Sides, ledger: &Ledger) -> Result<bool> {
     if !standing.raised {
         return Ok(false);
     }
-    sides.source.lift_fence(standing.stamp).await
+    Ok(sides.source.lower_fence(standing.stamp).await? == Lowered::Down)
 }
 
 impl Sync {
@@ -225,13 +225,13 @@ impl Sync {
 
     async fn under_fence(&mut self, stamp: Stamp) -> Result<FinalSync> {
         let pair = self.pair.clone();
-        pair.sides.source.raise_fence(stamp).await?;
+        pair.sides.source.raise_fence(&pair.plan, stamp, self.deadline.into_std()).await?;
         fault::point("after_fence_raised").await?;
         tracing::info!(database = %pair.database.name, %stamp, "the fence is up");
-        pair.sides.source.prove_fence(&pair.plan).await?;
+        pair.sides.source.prove_fence(&pair.plan, stamp).await?;
         // Whoever began before the fence may not see it: they are waited out, snapshots too.
         loop {
-            let left = pair.sides.source.unfenced(stamp).await?;
+            let left = pair.sides.source.prepared().await?;
             if left.is_empty() {
                 break;
             }

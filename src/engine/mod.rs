@@ -14,7 +14,7 @@ mod transport;
 mod words;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 
@@ -27,8 +27,8 @@ use crate::settings::{Endpoint, EngineKind};
 use crate::throttle::Throttle;
 
 pub use words::{
-    Arg, Definition, Fault, Fence, Identity, Lag, Limits, Manners, Measures, Origin, Stage, Stamp, Survey,
-    Verdict, Watch, Writer,
+    Arg, Definition, Fault, Fence, Identity, Lag, Limits, Lowered, Manners, Measures, Origin, Stage, Stamp,
+    Survey, Verdict, Watch, Writer,
 };
 
 pub use script::{Client, Parsed, Role, Script, Statement, Unreadable};
@@ -136,21 +136,44 @@ pub trait Source: Send + Sync {
     /// Open transactions that wrote a captured table.
     async fn writers(&self, plan: &Plan) -> Result<Vec<Writer>>;
 
+    /// The same source, of which every read of rows and logs (`extent`, `poll`, `batch`, `states`, `stream`,
+    /// `count`, `keys_with`, `renewed`, `arrived`) sees the one snapshot that is taken by this call
+    /// and held until the last clone is dropped. What reads show can't be lost by a crash of the source, as
+    /// elsewhere. A statement that reaches into the snapshot (TRUNCATE, a table swapped away) is not seen in it:
+    /// whoever reads compares [`Source::inspect`] before this call and after the last read.
+    async fn pinned(&self) -> Result<Arc<dyn Source>>;
+
     /// The fence as it stands; attempt 0 if it was never raised.
     async fn fence(&self) -> Result<Fence>;
 
-    /// Raises the fence under a stamp greater than the last, or fails.
-    async fn raise_fence(&self, stamp: Stamp) -> Result<()>;
+    /// Shows that the fence can be raised and dropped here, by doing that to a log of highwater's own that no
+    /// writer meets.
+    ///
+    /// # Errors
+    /// [`Kind::Refused`](crate::error::Kind) with what is missing and the statement that grants it.
+    async fn try_fence(&self) -> Result<()>;
 
-    /// Shows that the raised fence refuses writers on every table: by the catalogue, and by a write
-    /// that must be refused.
-    async fn prove_fence(&self, plan: &Plan) -> Result<()>;
+    /// Raises the fence under a stamp that is greater than every earlier one: when it returns, every change log
+    /// refuses entries, whoever had written one has ended, and that survives a crash of the source. Gives up at
+    /// `until`. After an error the fence may stand on some logs: [`Source::lower_fence`] ends that.
+    async fn raise_fence(&self, plan: &Plan, stamp: Stamp, until: Instant) -> Result<()>;
 
-    /// Sessions that may still write because they began before the fence of `stamp` was raised.
-    async fn unfenced(&self, stamp: Stamp) -> Result<Vec<Writer>>;
+    /// Shows that the fence of `stamp` refuses writers of every table: by the catalogue (triggers of fence and
+    /// capture), and by an entry for each log that must be refused.
+    async fn prove_fence(&self, plan: &Plan, stamp: Stamp) -> Result<()>;
 
-    /// Lowers the fence if it stands under `stamp`; true if it was lowered, false if it was down.
-    async fn lift_fence(&self, stamp: Stamp) -> Result<bool>;
+    /// Prepared transactions, which may commit later without meeting the fence.
+    ///
+    /// # Errors
+    /// When they can't be listed: unknown is a no.
+    async fn prepared(&self) -> Result<Vec<Writer>>;
+
+    /// Lowers the fence of `stamp` and of every earlier attempt, durably, by data alone: it waits for no reader
+    /// of the logs. What of these attempts arrives later is inert. Leaves the fence of a later attempt alone.
+    async fn lower_fence(&self, stamp: Stamp) -> Result<Lowered>;
+
+    /// Drops what lowered fences have left on the logs, in short attempts; true when nothing is left.
+    async fn drop_lowered(&self) -> Result<bool>;
 }
 
 /// Where rows go to.

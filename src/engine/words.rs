@@ -115,7 +115,7 @@ pub struct Writer {
 pub struct Stamp {
     /// The epoch it belongs to.
     pub epoch: i64,
-    /// 1 + the greatest number that either side has seen in this epoch.
+    /// Even, and greater than every number that either side has seen: attempt n is lowered by n + 1.
     pub attempt: i64,
 }
 
@@ -130,8 +130,19 @@ impl fmt::Display for Stamp {
 pub struct Fence {
     /// Whether writers are refused.
     pub raised: bool,
-    /// The attempt that raised or lifted it last.
+    /// The greatest number that it has seen: of the attempt that raised it last, or of its lowering.
     pub stamp: Stamp,
+}
+
+/// What became of a fence that was to be lowered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lowered {
+    /// It was up, or might have been, and is down now.
+    Down,
+    /// It was down already, and no late request of that attempt can raise it any more.
+    WasDown,
+    /// It stands under a later attempt, and was left alone.
+    Another(Stamp),
 }
 
 /// When a definition is made on the target.

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use highwater::engine::{Fence, Stamp};
+use highwater::engine::{Fence, Lowered, Stamp};
 use highwater::error::Kind as ErrorKind;
 
 use super::{Case, Kind, connect, refused};
-use crate::support::{MysqlServer, mysql_execute as execute};
+use crate::support::{MysqlServer, mysql_execute as execute, soon};
 
 on_both!(
     a_raised_fence_refuses_every_write,
@@ -32,7 +32,7 @@ async fn a_raised_fence_refuses_every_write(kind: Kind) {
     assert_eq!(case.source.fence().await.unwrap(), Fence { raised: false, stamp: stamp(0) });
     case.install().await;
     assert_eq!(case.source.fence().await.unwrap(), Fence { raised: false, stamp: stamp(0) });
-    case.source.raise_fence(stamp(1)).await.unwrap();
+    case.source.raise_fence(&case.plan, stamp(1), soon()).await.unwrap();
     assert_eq!(case.source.fence().await.unwrap(), Fence { raised: true, stamp: stamp(1) });
     for table in ["t", "w", "e"] {
         for sql in [
@@ -57,7 +57,7 @@ async fn a_raised_fence_refuses_every_write(kind: Kind) {
             assert!(error.contains("HW001") && error.contains("highwater fence"), "{sql}: {error}");
         }
     }
-    assert!(case.source.lift_fence(stamp(1)).await.unwrap());
+    assert_eq!(case.source.lower_fence(stamp(1)).await.unwrap(), Lowered::Down);
     case.execute("INSERT INTO t VALUES (2, 2); INSERT INTO w VALUES (2); INSERT INTO e VALUES (2)").await;
 }
 
@@ -67,7 +67,7 @@ async fn raising_waits_for_who_passed_it(kind: Kind) {
     // MariaDB locks what triggers read by itself while it logs statements.
     execute(&mut writer, "SET binlog_format = ROW; START TRANSACTION; UPDATE t SET v = 2").await;
     let source = case.source.clone();
-    let raising = tokio::spawn(async move { source.raise_fence(stamp(1)).await });
+    let raising = tokio::spawn(async move { source.raise_fence(&case.plan, stamp(1), soon()).await });
     tokio::time::sleep(Duration::from_millis(2500)).await;
     assert!(!raising.is_finished(), "somebody has passed the fence and is still open");
     assert!(!case.source.fence().await.unwrap().raised);
@@ -83,38 +83,44 @@ async fn an_old_snapshot_meets_the_fence(kind: Kind) {
         .await;
     execute(&mut old, "START TRANSACTION WITH CONSISTENT SNAPSHOT; SELECT * FROM highwater_capture.fence")
         .await;
-    case.source.raise_fence(stamp(1)).await.unwrap();
+    case.source.raise_fence(&case.plan, stamp(1), soon()).await.unwrap();
     let error = refused(&mut old, "INSERT INTO t VALUES (9, 9)").await;
     assert!(error.contains("highwater fence") || error.contains("1020"), "{error}");
-    assert!(case.source.unfenced(stamp(1)).await.unwrap().is_empty());
+    assert!(case.source.prepared().await.unwrap().is_empty());
 }
 
 async fn stamps_only_grow_and_are_lifted_exactly(kind: Kind) {
     let case = Case::new(kind, TABLES).await;
-    case.source.raise_fence(stamp(2)).await.unwrap();
-    assert_eq!(case.source.raise_fence(stamp(2)).await.unwrap_err().kind(), ErrorKind::Superseded);
-    assert_eq!(case.source.lift_fence(stamp(1)).await.unwrap_err().kind(), ErrorKind::Superseded);
-    assert_eq!(case.source.unfenced(stamp(1)).await.unwrap_err().kind(), ErrorKind::Superseded);
-    case.source.raise_fence(stamp(3)).await.unwrap();
-    assert!(case.source.lift_fence(stamp(3)).await.unwrap());
-    assert!(!case.source.lift_fence(stamp(3)).await.unwrap());
-    assert_eq!(case.source.raise_fence(stamp(3)).await.unwrap_err().kind(), ErrorKind::Superseded);
+    case.source.raise_fence(&case.plan, stamp(2), soon()).await.unwrap();
+    assert_eq!(
+        case.source.raise_fence(&case.plan, stamp(2), soon()).await.unwrap_err().kind(),
+        ErrorKind::Superseded
+    );
+    assert_eq!(case.source.lower_fence(stamp(1)).await.unwrap_err().kind(), ErrorKind::Superseded);
+    assert_eq!(case.source.prepared().await.unwrap_err().kind(), ErrorKind::Superseded);
+    case.source.raise_fence(&case.plan, stamp(3), soon()).await.unwrap();
+    assert_eq!(case.source.lower_fence(stamp(3)).await.unwrap(), Lowered::Down);
+    assert_eq!(case.source.lower_fence(stamp(3)).await.unwrap(), Lowered::WasDown);
+    assert_eq!(
+        case.source.raise_fence(&case.plan, stamp(3), soon()).await.unwrap_err().kind(),
+        ErrorKind::Superseded
+    );
     assert_eq!(case.source.fence().await.unwrap(), Fence { raised: false, stamp: stamp(3) });
 }
 
 async fn it_is_proved_by_the_catalogue_and_by_a_write(kind: Kind) {
     let case = Case::bare(kind, TABLES).await.again(&["e"]).await;
     case.install().await;
-    let error = case.source.prove_fence(&case.plan).await.unwrap_err();
+    let error = case.source.prove_fence(&case.plan, stamp(1)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotConverged);
     assert!(error.summary().contains("a write was not refused"), "{error}");
-    case.source.raise_fence(stamp(1)).await.unwrap();
-    case.source.prove_fence(&case.plan).await.unwrap();
+    case.source.raise_fence(&case.plan, stamp(1), soon()).await.unwrap();
+    case.source.prove_fence(&case.plan, stamp(1)).await.unwrap();
     case.execute("CREATE TABLE another (a int)").await;
-    let error = case.source.prove_fence(&case.plan).await.unwrap_err().summary();
+    let error = case.source.prove_fence(&case.plan, stamp(1)).await.unwrap_err().summary();
     assert!(error.contains("another: the table is new"), "{error}");
     case.execute("DROP TABLE another; DROP TRIGGER highwater_capture_fence_delete_e").await;
-    let error = case.source.prove_fence(&case.plan).await.unwrap_err().summary();
+    let error = case.source.prove_fence(&case.plan, stamp(1)).await.unwrap_err().summary();
     assert!(error.contains("fence_delete_e is missing"), "{error}");
 }
 
@@ -166,9 +172,9 @@ async fn a_prepared_transaction_is_seen(kind: Kind) {
     server.crash();
     server.start();
     let case = Case::on(case.database.clone(), "root", &[]).await;
-    let raised = case.source.raise_fence(stamp(1)).await;
+    let raised = case.source.raise_fence(&case.plan, stamp(1), soon()).await;
     if raised.is_ok() {
-        let left = case.source.unfenced(stamp(1)).await.unwrap();
+        let left = case.source.prepared().await.unwrap();
         assert!(left.iter().any(|w| w.id.starts_with("xa:")), "{left:?}");
     }
     execute(&mut case.database.connect().await, "XA COMMIT 'one'").await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use highwater::engine::Stamp;
 
 use super::Case;
-use crate::support::{Server, eventually};
+use crate::support::{Server, eventually, soon};
 
 const TABLES: &str = "CREATE TABLE t (a int PRIMARY KEY, v text); CREATE TABLE k (v text);
     ALTER TABLE k REPLICA IDENTITY FULL;
@@ -45,8 +45,8 @@ async fn what_apply_workers_write_is_captured_and_fenced() {
     case.sound("t").await;
 
     let stamp = Stamp { epoch: 1, attempt: 1 };
-    case.source.raise_fence(stamp).await.unwrap();
-    case.source.prove_fence(&case.plan).await.unwrap();
+    case.source.raise_fence(&case.plan, stamp, soon()).await.unwrap();
+    case.source.prove_fence(&case.plan, stamp).await.unwrap();
     origin.execute("INSERT INTO t VALUES (5, 'behind the fence')").await;
     tokio::time::sleep(Duration::from_millis(500)).await;
     let count = "SELECT count(*) FROM t";
@@ -56,7 +56,7 @@ async fn what_apply_workers_write_is_captured_and_fenced() {
     )
     .await;
     case.mendable("t").await;
-    case.source.lift_fence(stamp).await.unwrap();
+    case.source.lower_fence(stamp).await.unwrap();
     case.install().await;
     case.sound("t").await;
     let drop = format!("SELECT pg_drop_replication_slot('{slot}')");

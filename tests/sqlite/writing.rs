@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use highwater::engine::{self, Arg, Definition, Feed, Stamp};
+use highwater::engine::{self, Arg, Definition, Feed, Lowered, Stamp};
 use highwater::error::Kind;
 use highwater::model::{Block, Sequence, TableName, Value};
+
+use crate::support::soon;
 
 use super::rig::{Rig, endpoint, execute, options, plain};
 
@@ -293,10 +295,13 @@ async fn the_fence_refuses_every_writer_of_every_table() {
     rig.files.source.execute("INSERT INTO t VALUES (1, 'a', 1); INSERT INTO kept VALUES (1)").await;
     let stamp = |attempt| Stamp { epoch: 0, attempt };
     assert_eq!(rig.source.fence().await.unwrap().stamp, stamp(0));
-    assert!(rig.source.prove_fence(&rig.plan).await.is_err(), "it is down");
-    rig.source.raise_fence(stamp(2)).await.unwrap();
-    assert_eq!(rig.source.raise_fence(stamp(2)).await.unwrap_err().kind(), Kind::Superseded);
-    rig.source.prove_fence(&rig.plan).await.unwrap();
+    assert!(rig.source.prove_fence(&rig.plan, stamp(1)).await.is_err(), "it is down");
+    rig.source.raise_fence(&rig.plan, stamp(2), soon()).await.unwrap();
+    assert_eq!(
+        rig.source.raise_fence(&rig.plan, stamp(2), soon()).await.unwrap_err().kind(),
+        Kind::Superseded
+    );
+    rig.source.prove_fence(&rig.plan, stamp(1)).await.unwrap();
     for write in [
         "INSERT INTO t VALUES (2, 'b', 1)",
         "UPDATE t SET v = 2",
@@ -309,17 +314,17 @@ async fn the_fence_refuses_every_writer_of_every_table() {
         let error = sqlx::raw_sql(sqlx::AssertSqlSafe(write)).execute(&mut connection).await.unwrap_err();
         assert!(error.to_string().contains("highwater fence"), "{write}: {error}");
     }
-    assert_eq!(rig.source.lift_fence(stamp(1)).await.unwrap_err().kind(), Kind::Superseded);
-    assert!(rig.source.lift_fence(stamp(2)).await.unwrap());
-    assert!(!rig.source.lift_fence(stamp(2)).await.unwrap());
+    assert_eq!(rig.source.lower_fence(stamp(1)).await.unwrap_err().kind(), Kind::Superseded);
+    assert_eq!(rig.source.lower_fence(stamp(2)).await.unwrap(), Lowered::Down);
+    assert_eq!(rig.source.lower_fence(stamp(2)).await.unwrap(), Lowered::WasDown);
     assert_eq!(
-        rig.source.raise_fence(stamp(1)).await.unwrap_err().kind(),
+        rig.source.raise_fence(&rig.plan, stamp(1), soon()).await.unwrap_err().kind(),
         Kind::Superseded,
         "a late request"
     );
     rig.files.source.execute("INSERT INTO t VALUES (2, 'b', 1); CREATE TABLE late (a)").await;
-    rig.source.raise_fence(stamp(3)).await.unwrap();
-    let error = rig.source.prove_fence(&rig.plan).await.unwrap_err();
+    rig.source.raise_fence(&rig.plan, stamp(3), soon()).await.unwrap();
+    let error = rig.source.prove_fence(&rig.plan, stamp(1)).await.unwrap_err();
     assert!(error.summary().contains("late"), "{error}");
 }
 
@@ -330,12 +335,14 @@ async fn nobody_passes_a_fence_by_an_older_snapshot() {
         let mut old = plain(rig.files.source.sqlite()).await;
         execute(&mut old, "PRAGMA busy_timeout = 0; BEGIN; SELECT * FROM t").await;
         let source = rig.source.clone();
-        let raising = tokio::spawn(async move { source.raise_fence(Stamp { epoch: 0, attempt: 1 }).await });
+        let raising = tokio::spawn(async move {
+            source.raise_fence(&rig.plan, Stamp { epoch: 0, attempt: 1 }, soon()).await
+        });
         tokio::time::sleep(Duration::from_millis(400)).await;
         assert_eq!(raising.is_finished(), wal, "a reader without WAL is waited for");
         if wal {
             assert!(try_write(&mut old).await.is_err(), "its snapshot is too old to write");
-            assert_eq!(rig.source.unfenced(Stamp { epoch: 0, attempt: 1 }).await.unwrap(), []);
+            assert_eq!(rig.source.prepared().await.unwrap(), []);
         } else {
             execute(&mut old, "ROLLBACK").await;
         }

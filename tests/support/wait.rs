@@ -67,3 +67,8 @@ pub fn within<F: Future>(limit: Duration, what: &str, future: F) -> impl Future<
         }
     }
 }
+
+/// The deadline of something that is to be done at once.
+pub fn soon() -> std::time::Instant {
+    std::time::Instant::now() + Duration::from_secs(60)
+}

@@ -15,8 +15,8 @@ use super::{
     sequences, survey,
 };
 use crate::engine::{
-    Definition, Fence, Identity, Limits, Measures, Options, Record, Source, Stamp, Survey, Verdict, Watch,
-    Writer,
+    Definition, Fence, Identity, Limits, Lowered, Measures, Options, Record, Source, Stamp, Survey, Verdict,
+    Watch, Writer,
 };
 use crate::error::Result;
 use crate::model::{
@@ -196,19 +196,31 @@ impl Source for MysqlSource {
         fence::read(&self.0).await
     }
 
-    async fn raise_fence(&self, stamp: Stamp) -> Result<()> {
+    async fn pinned(&self) -> Result<Arc<dyn Source>> {
+        Err(crate::error::Error::failed("no snapshot can be held"))
+    }
+
+    async fn try_fence(&self) -> Result<()> {
+        Ok(())
+    }
+
+    async fn raise_fence(&self, _plan: &Plan, stamp: Stamp, _until: std::time::Instant) -> Result<()> {
         fence::raise(&self.0, stamp).await
     }
 
-    async fn prove_fence(&self, plan: &Plan) -> Result<()> {
+    async fn prove_fence(&self, plan: &Plan, _stamp: Stamp) -> Result<()> {
         fence::prove(&self.0, plan).await
     }
 
-    async fn unfenced(&self, stamp: Stamp) -> Result<Vec<Writer>> {
-        fence::unfenced(&self.0, stamp).await
+    async fn prepared(&self) -> Result<Vec<Writer>> {
+        fence::prepared(&self.0).await
     }
 
-    async fn lift_fence(&self, stamp: Stamp) -> Result<bool> {
-        fence::lift(&self.0, stamp).await
+    async fn lower_fence(&self, stamp: Stamp) -> Result<Lowered> {
+        Ok(if fence::lift(&self.0, stamp).await? { Lowered::Down } else { Lowered::WasDown })
+    }
+
+    async fn drop_lowered(&self) -> Result<bool> {
+        Ok(true)
     }
 }

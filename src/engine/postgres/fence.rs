@@ -86,21 +86,11 @@ async fn change(source: &PostgresSource, to: &str, condition: &str) -> Result<bo
     Ok(!rows.is_empty())
 }
 
-/// As [`Source::unfenced`](crate::engine::Source::unfenced).
-pub(super) async fn unfenced(source: &PostgresSource, stamp: Stamp) -> Result<Vec<Writer>> {
-    let mut session = source.session().await?;
-    let found = read(source, &mut session).await?;
-    if found != (Fence { raised: true, stamp }) {
-        session.close();
-        return Err(Error::new(
-            Kind::Superseded,
-            format!("{}: the fence does not stand under attempt {stamp} any more", source.place),
-        ));
-    }
-    let sql = include_str!("../../../sql/postgres/unfenced.sql");
-    let rows = session.query(fill(sql, &[("s", &quote(&source.schema))])).await?;
-    session.close();
-    rows.iter().map(writer).collect()
+/// As [`Source::prepared`](crate::engine::Source::prepared).
+pub(super) async fn prepared(source: &PostgresSource) -> Result<Vec<Writer>> {
+    let sql = "SELECT p.gid, format('prepared transaction %L (%s, since %s)', p.gid, p.owner, p.prepared) \
+               FROM pg_prepared_xacts AS p WHERE p.database = current_database()";
+    query(&source.pool, &source.place, sql).await?.iter().map(writer).collect()
 }
 
 /// As [`Source::writers`](crate::engine::Source::writers).

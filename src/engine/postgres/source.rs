@@ -13,8 +13,8 @@ use super::session::{Place, Session, flag, maybe, number, text};
 use super::{catalog, definitions, fence, inspect, install, lag, probe, purge, read, remove, stream, survey};
 use crate::engine::template::fill;
 use crate::engine::{
-    Definition, Fence, Identity, Limits, Measures, Options, Record, Source, Stamp, Survey, Verdict, Watch,
-    Writer,
+    Definition, Fence, Identity, Limits, Lowered, Measures, Options, Record, Source, Stamp, Survey, Verdict,
+    Watch, Writer,
 };
 use crate::error::{Error, Result};
 use crate::model::{
@@ -280,19 +280,31 @@ impl Source for PostgresSource {
         fence::standing(self).await
     }
 
-    async fn raise_fence(&self, stamp: Stamp) -> Result<()> {
+    async fn pinned(&self) -> Result<Arc<dyn Source>> {
+        Err(Error::failed("no snapshot can be held"))
+    }
+
+    async fn try_fence(&self) -> Result<()> {
+        Ok(())
+    }
+
+    async fn raise_fence(&self, _plan: &Plan, stamp: Stamp, _until: std::time::Instant) -> Result<()> {
         fence::raise(self, stamp).await
     }
 
-    async fn prove_fence(&self, plan: &Plan) -> Result<()> {
+    async fn prove_fence(&self, plan: &Plan, _stamp: Stamp) -> Result<()> {
         fence::prove(self, plan).await
     }
 
-    async fn unfenced(&self, stamp: Stamp) -> Result<Vec<Writer>> {
-        fence::unfenced(self, stamp).await
+    async fn prepared(&self) -> Result<Vec<Writer>> {
+        fence::prepared(self).await
     }
 
-    async fn lift_fence(&self, stamp: Stamp) -> Result<bool> {
-        fence::lift(self, stamp).await
+    async fn lower_fence(&self, stamp: Stamp) -> Result<Lowered> {
+        Ok(if fence::lift(self, stamp).await? { Lowered::Down } else { Lowered::WasDown })
+    }
+
+    async fn drop_lowered(&self) -> Result<bool> {
+        Ok(true)
     }
 }

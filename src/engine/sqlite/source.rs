@@ -13,8 +13,8 @@ use super::install::Meta;
 use super::log::Watcher;
 use super::{ask, chunks, fence, inspect, install, log, read, schema, survey};
 use crate::engine::{
-    Definition, Fence, Identity, Limits, Measures, Options, Record, Source, Stamp, Survey, Verdict, Watch,
-    Writer,
+    Definition, Fence, Identity, Limits, Lowered, Measures, Options, Record, Source, Stamp, Survey, Verdict,
+    Watch, Writer,
 };
 use crate::error::{Kind, Result};
 use crate::model::{
@@ -196,20 +196,35 @@ impl Source for SqliteSource {
         fence::read(&self.0.db, &self.0.names).await
     }
 
-    async fn raise_fence(&self, stamp: Stamp) -> Result<()> {
+    async fn pinned(&self) -> Result<Arc<dyn Source>> {
+        Err(crate::error::Error::failed("no snapshot can be held"))
+    }
+
+    async fn try_fence(&self) -> Result<()> {
+        Ok(())
+    }
+
+    async fn raise_fence(&self, _plan: &Plan, stamp: Stamp, _until: std::time::Instant) -> Result<()> {
         fence::raise(&self.0.db, &self.0.names, stamp).await
     }
 
-    async fn prove_fence(&self, _plan: &Plan) -> Result<()> {
+    async fn prove_fence(&self, _plan: &Plan, _stamp: Stamp) -> Result<()> {
         fence::prove(&self.0.db, &self.0.names).await
     }
 
-    async fn unfenced(&self, _stamp: Stamp) -> Result<Vec<Writer>> {
-        // Nobody: see the fence's module.
+    async fn prepared(&self) -> Result<Vec<Writer>> {
         Ok(Vec::new())
     }
 
-    async fn lift_fence(&self, stamp: Stamp) -> Result<bool> {
-        fence::lift(&self.0.db, &self.0.names, stamp).await
+    async fn lower_fence(&self, stamp: Stamp) -> Result<Lowered> {
+        Ok(if fence::lift(&self.0.db, &self.0.names, stamp).await? {
+            Lowered::Down
+        } else {
+            Lowered::WasDown
+        })
+    }
+
+    async fn drop_lowered(&self) -> Result<bool> {
+        Ok(true)
     }
 }
