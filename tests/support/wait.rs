@@ -69,6 +69,6 @@ pub fn within<F: Future>(limit: Duration, what: &str, future: F) -> impl Future<
 }
 
 /// The deadline of something that is to be done at once.
-pub fn soon() -> std::time::Instant {
-    std::time::Instant::now() + Duration::from_secs(60)
+pub fn soon() -> Instant {
+    Instant::now() + Duration::from_secs(60)
 }
