@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::model::{Phase, TableState};
+use crate::state::{Phase, TableState};
 use crate::status::{DatabaseStatus, Role, TableStatus};
 
 /// An open transaction on the source that is older is worth a word: it holds a final sync up.
@@ -93,22 +93,6 @@ fn on_the_route(database: &DatabaseStatus, lag: Duration) -> String {
     }
 }
 
-/// About how long a final sync would take now, in seconds: the backlog at a pace that a modest machine
-/// was seen to keep, and the round trips of barrier and sequences. It does not know how long open
-/// transactions will last. `None` while the schema is being upgraded, and while a table is not replaying or its lag is not known.
-pub fn final_sync_seconds(database: &DatabaseStatus) -> Option<f64> {
-    const ROWS_PER_SECOND: f64 = 20_000.0;
-    const ROUND_TRIPS_SECONDS: f64 = 1.0;
-    if database.tables.is_empty() || database.phase == Some(Phase::Upgrading) {
-        return None;
-    }
-    let lag = |t: &TableStatus| t.lag_rows.filter(|_| t.state == TableState::Replaying);
-    let rows = database.tables.iter().map(lag).sum::<Option<u64>>()?;
-    #[expect(clippy::cast_precision_loss, reason = "counting stops far below 2^53")]
-    let rows = rows as f64;
-    Some(ROUND_TRIPS_SECONDS + rows / ROWS_PER_SECOND)
-}
-
 /// Seconds for people: `0.4 s`, `12 s`, `3 min 5 s`, `2 h 10 min`, `3 d 4 h`.
 pub fn duration(seconds: f64) -> String {
     let whole = Duration::try_from_secs_f64(seconds.max(0.0)).map_or(u64::MAX, |d| d.as_secs());
@@ -142,6 +126,7 @@ mod tests {
             lag_seconds,
             watermark_time: None,
             parked,
+            waiting_lookups: 0,
         }
     }
 
@@ -184,17 +169,6 @@ mod tests {
         assert!(text.contains("its key column was renamed"), "{text}");
         assert!(text.contains("3 rows of orders are parked"), "{text}");
         assert!(!text.contains("--fence"), "{text}");
-    }
-
-    #[test]
-    fn a_final_sync_is_estimated_only_where_every_lag_is_known() {
-        let with_lag = |rows| TableStatus { lag_rows: rows, ..table(TableState::Replaying, None, 0) };
-        let estimate = |tables| final_sync_seconds(&database(Some(Phase::Replaying), tables));
-        assert_eq!(estimate(vec![with_lag(Some(20_000)), with_lag(Some(0))]), Some(2.0));
-        assert_eq!(estimate(vec![with_lag(Some(20_000)), with_lag(None)]), None);
-        assert_eq!(estimate(Vec::new()), None);
-        let upgrading = database(Some(Phase::Upgrading), vec![with_lag(Some(0))]);
-        assert_eq!(final_sync_seconds(&upgrading), None, "it would be refused");
     }
 
     #[test]

@@ -15,8 +15,9 @@ use crate::error::{At, Error, Kind, Result};
 use crate::fault;
 use crate::ledger::{Act, Chunk, Step, TableEntry};
 use crate::metrics;
-use crate::model::{Bounds, Form, Layout, Strategy, TablePlan, TableState, Watermark};
+use crate::model::{Bounds, Form, Layout, Strategy, TablePlan, Watermark};
 use crate::pair::{self, Pair};
+use crate::state::TableState;
 use crate::transform;
 
 /// A table on its way through the copy.
@@ -34,21 +35,15 @@ impl Copying {
     }
 }
 
-/// Begins the copy of a table, or begins it anew.
+/// Begins the copy of a table: the first one, or for a `reason` a full resync.
 ///
 /// The watermark is taken here, with capture in force and before any chunk is read; dying between
 /// leaves the table as it was.
 ///
 /// # Errors
 /// [`Kind::Table`] when a first copy finds rows in the target table.
-pub async fn begin(
-    pair: &Pair,
-    table: &TablePlan,
-    generation: &str,
-    state: TableState,
-    reason: Option<&str>,
-) -> Result<()> {
-    if state == TableState::Copying && !pair::holds_nothing(&pair.sides, Some(&pair.ledger), table).await? {
+pub async fn begin(pair: &Pair, table: &TablePlan, generation: &str, reason: Option<&str>) -> Result<()> {
+    if reason.is_none() && !pair::holds_nothing(&pair.sides, Some(&pair.ledger), table).await? {
         return Err(
             Error::table(format!("{} on the target is not empty", table.target)).remedy(pair::NOT_EMPTY)
         );
@@ -60,7 +55,7 @@ pub async fn begin(
     };
     fault::point("before_copy_begins").await?;
     let origin = pair.origin(table, generation);
-    pair.ledger.begin_copy(&table.label(), state, reason, &start, &origin, &chunks).await?;
+    pair.ledger.begin_copy(&table.label(), reason, &start, &origin, &chunks).await?;
     fault::point("after_copy_begins").await
 }
 
@@ -101,11 +96,13 @@ pub async fn table(
     if stop.is_cancelled() && chunks.len() > 0 {
         return Ok(false);
     }
-    if copying.state == TableState::Reloading && copying.table.strategy == Strategy::Keyed {
+    if copying.state == TableState::Resyncing && copying.table.strategy == Strategy::Keyed {
         remove_strangers(&pair, &copying).await.at(&copying.table.source)?;
     }
     define(&pair, Stage::Key, Some(&label)).await?;
-    pair.ledger.end_copy(&label).await?;
+    fault::point("before_copy_ends").await?;
+    pair.ledger.end_copy(&copying.table).await?;
+    fault::point("after_copy_ends").await?;
     Ok(true)
 }
 

@@ -25,10 +25,11 @@ use crate::error::{Error, Kind, Policy, Result};
 use crate::fault;
 use crate::follow::{Ended, Follow, Goal};
 use crate::ledger::{self, Actor, AttemptState, Ledger};
-use crate::model::{Extent, Phase, TableState, Watermark};
+use crate::model::{Extent, Watermark};
 use crate::pair::{self, Generations, Pair, Sides};
 use crate::run;
 use crate::settings::{DatabaseSettings, Settings};
+use crate::state::{Phase, TableState};
 use crate::status::{Board, Role};
 use crate::upgrade;
 
@@ -81,7 +82,6 @@ pub async fn final_sync(
     }
     let lease = take_lease(&sides, &ledger, deadline, &stop).await?;
     let (pair, generations) = pair::prepare(&sides, database, settings, actor, board).await?;
-    pair.ledger.name_holder().await?;
     board.update(|status| status.role = Role::Active);
     upgrade::refuse_while_upgrading(&database.name, &pair.ledger.read().await?)?;
     let mut sync = Sync { pair: Arc::new(pair), generations, lease, options, deadline, stop };
@@ -107,9 +107,6 @@ pub async fn lift(
     let stop = CancellationToken::new();
     let lease = take_lease(&sides, &ledger, Instant::now() + timeout, &stop).await?;
     let stood = invalidate_and_lift(&sides, &ledger).await?;
-    if ledger.read().await?.phase == Phase::Final {
-        ledger.set_phase(Phase::Replaying).await?;
-    }
     lease.release().await?;
     Ok(stood)
 }
@@ -156,8 +153,7 @@ pub(crate) async fn take_lease(
 /// Makes sure that no late request of an earlier attempt can matter, then lowers the fence.
 async fn invalidate_and_lift(sides: &Sides, ledger: &Ledger) -> Result<bool> {
     let standing = sides.source.fence().await?;
-    let next = ledger.open_attempt(standing.stamp).await?;
-    ledger.end_attempt(next, AttemptState::Invalid).await?;
+    ledger.void_attempt(standing.stamp.max(ledger.read().await?.attempt.stamp)).await?;
     fault::point("before_fence_lifted").await?;
     if !standing.raised {
         return Ok(false);
@@ -199,7 +195,6 @@ impl Sync {
             // It ended well before. The application may be at work on the target by now: to compare
             // again, to fail and to lift the fence would make two primaries. Whoever ended it may have
             // died before the phase said so.
-            pair.ledger.set_phase(Phase::Final).await?;
             return Ok(self.report(Verdict::Final, Vec::new()).await?.finish());
         }
         let stamp = pair.ledger.open_attempt(seen.stamp).await?;
@@ -260,8 +255,7 @@ impl Sync {
             // replaying a source that nobody writes, and the next final sync finds the attempt and sets the
             // phase. The other way round the target would be left alone under an attempt that is open, and
             // the next one would count against what the application has written there.
-            pair.ledger.end_attempt(stamp, AttemptState::Final).await?;
-            pair.ledger.set_phase(Phase::Final).await?;
+            pair.ledger.finish_attempt(stamp).await?;
             fault::point("after_final").await?;
         }
         Ok(report)

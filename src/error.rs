@@ -87,6 +87,11 @@ impl Error {
         Error::new(Kind::Refused, what)
     }
 
+    /// A [`Kind::Superseded`] error.
+    pub fn superseded(what: impl Into<String>) -> Self {
+        Error::new(Kind::Superseded, what)
+    }
+
     /// A [`Kind::Table`] error.
     pub fn table(what: impl Into<String>) -> Self {
         Error::new(Kind::Table, what)

@@ -5,7 +5,7 @@
 mod tracked;
 mod watch;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,9 +19,10 @@ use crate::engine::{Lease, Stage, Watch};
 use crate::error::{Error, Kind, Policy, Result};
 use crate::ledger::TableEntry;
 use crate::metrics;
-use crate::model::{Extent, Phase, TablePlan, TableState, Watermark, Work};
+use crate::model::{Extent, TablePlan, Watermark};
 use crate::pair::{Generations, Pair, REPLAY_JOBS};
 use crate::replay::Replay;
+use crate::state::{AttemptState, Phase, Standing, TableState, Task, Work};
 use tracked::Tracked;
 
 /// Between two looks at the change logs while something is dirty, and while nothing is.
@@ -67,14 +68,13 @@ pub struct Follow {
     stop: CancellationToken,
     tables: BTreeMap<String, Tracked>,
     jobs: JoinSet<(Job, Result<Done>)>,
+    /// What runs beside the tables' jobs.
+    beside: BTreeSet<Beside>,
     chunk_permits: Arc<Semaphore>,
     dirty: bool,
-    mending: bool,
-    purging: bool,
     asked: bool,
-    /// The target is the upgrade's or the application's: nothing is copied or replayed, whatever becomes
-    /// of the source. That changes only under another holder of the lease.
-    rests: bool,
+    /// As the ledger had it last: what may be done is asked of it. It changes only under our own term.
+    standing: Standing,
     definitions: Definitions,
 }
 
@@ -97,22 +97,37 @@ enum Definitions {
     Made,
 }
 
-/// What runs beside the loop: one job at a time for each table, one each that mends capture, purges, and
-/// makes definitions.
+/// What runs beside the loop, which waits for none of it: one job at a time for each table and of each kind.
 enum Job {
     Table(String),
-    Mend,
+    Beside(Beside),
+}
+
+/// A job that is about no single table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Beside {
+    /// Compares capture with what was installed, and measures the lag.
+    Look,
+    /// Looks whether what stopped a table is gone.
+    LookAgain,
+    /// Repairs capture.
+    Repair,
+    /// Removes covered entries from the change logs.
     Purge,
+    /// Makes indexes, keys and views.
     Define,
 }
 
 /// What a job did.
 enum Done {
+    Begun,
     Copied,
     Drained(Watermark),
     Retried,
     LookedUp,
-    Mended(Generations),
+    Looked(watch::Look),
+    Resumable(Vec<String>),
+    Repaired(Generations),
     Purged,
     Defined,
 }
@@ -130,12 +145,11 @@ impl Follow {
             stop: stop.child_token(),
             tables: BTreeMap::new(),
             jobs: JoinSet::new(),
+            beside: BTreeSet::new(),
             chunk_permits,
             dirty: true,
-            mending: false,
-            purging: false,
             asked: false,
-            rests: false,
+            standing: Standing { phase: Phase::Copying, attempt: AttemptState::Void },
             definitions: Definitions::Made,
         };
         if !follow.pair.ledger.open_definitions().await?.is_empty() {
@@ -163,6 +177,7 @@ impl Follow {
         again.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut ended = None;
         loop {
+            self.check_goal()?;
             if ended.is_none() {
                 ended = self.ended();
                 if ended.is_some() {
@@ -183,10 +198,10 @@ impl Follow {
                 }
                 _ = look.tick(), if ended.is_none() => {
                     lease.check().await?;
-                    self.look().await?;
+                    self.start_look();
                 }
-                _ = again.tick(), if ended.is_none() && self.any_stopped() => self.look_again().await?,
-                Some(()) = purge.recv(), if ended.is_none() && !self.purging => self.start_purge(),
+                _ = again.tick(), if ended.is_none() && self.any_stopped() => self.start_look_again(),
+                Some(()) = purge.recv(), if ended.is_none() => self.start_purge(),
                 () = self.stop.cancelled(), if ended.is_none() => ended = Some(Ended::Stopped),
                 () = sleep(pause) => {}
             }
@@ -201,7 +216,6 @@ impl Follow {
         let reached = match &self.goal {
             Goal::Forever if self.asked => return Some(Ended::Asked),
             Goal::Forever => false,
-            Goal::Copied | Goal::Reach(_) if self.rests => true,
             Goal::Copied => self.all_copied() && self.definitions == Definitions::Made,
             Goal::Reach(_) => {
                 self.jobs.is_empty()
@@ -212,20 +226,44 @@ impl Follow {
         reached.then_some(Ended::Reached)
     }
 
+    /// A database whose target is the upgrade's or the application's satisfies no goal: nothing is applied there,
+    /// whatever the watermarks say (docs/how-it-works.md, "state first, then the fence").
+    fn check_goal(&self) -> Result<()> {
+        match (&self.goal, self.standing.forbids(Task::WriteRows)) {
+            (Goal::Copied | Goal::Reach(_), Some(why)) => {
+                Err(Error::refused(format!("database {}: {why}", self.pair.database.name)))
+            }
+            (Goal::Forever, _) | (_, None) => Ok(()),
+        }
+    }
+
     fn all_copied(&self) -> bool {
-        self.tables.values().all(|t| !matches!(t.state.allows(), Work::Copy | Work::Reload))
+        let copies = |t: &Tracked| matches!(t.state.allows(), Work::Copy | Work::Resync);
+        self.tables.values().all(|t| !copies(t) || self.waits_for_stopped(t).is_some())
     }
 
     /// Whether a one-shot command has nothing left to do with the table.
     fn has_reached(&self, label: &str) -> bool {
         let Goal::Reach(extents) = &self.goal else { return false };
-        self.tables.get(label).is_none_or(|t| t.has_reached(extents.get(label), ROUNDS))
+        self.tables
+            .get(label)
+            .is_none_or(|t| t.has_reached(extents.get(label), ROUNDS) || self.waits_for_stopped(t).is_some())
     }
 
     /// Takes over the ledger's view of the tables that no job holds.
     async fn read_ledger(&mut self) -> Result<()> {
-        let entry = self.pair.ledger.read().await?;
-        self.rests = !entry.phase.writes_rows();
+        let mut entry = self.pair.ledger.read().await?;
+        // Asked here, and not once when the last copy ends: the process may have died then, or the last table may
+        // have stopped.
+        let copies = |t: &TableEntry| matches!(t.state, TableState::Waiting | TableState::Copying);
+        if entry.phase == Phase::Copying
+            && !entry.tables.is_empty()
+            && !entry.tables.iter().any(copies)
+            && self.pair.ledger.end_copies().await?
+        {
+            entry = self.pair.ledger.read().await?;
+        }
+        self.standing = entry.standing();
         for table in &entry.tables {
             let planned = self.pair.plan.table(&table.label);
             match self.tables.get_mut(&table.label) {
@@ -241,14 +279,19 @@ impl Follow {
         }
         // One that can't be planned any more is stopped, and shown so.
         self.tables.retain(|_, t| t.plan.is_some() || t.state == TableState::Stopped);
-        self.pair.board.update(|status| status.take_entry(&entry, Some(&self.pair.plan)));
+        let waiting: Vec<(String, String)> =
+            self.tables.iter().filter_map(|(l, t)| Some((l.clone(), self.waits_for_stopped(t)?))).collect();
+        self.pair.board.update(|status| {
+            status.take_entry(&entry, Some(&self.pair.plan));
+            status.take_waiting(&waiting);
+        });
         Ok(())
     }
 
     /// Compares the logs that are there with those that the watermarks refer to, and begins what must
     /// be copied: first copies, and tables whose log can't be vouched for any more.
     async fn adopt(&mut self, generations: &Generations) -> Result<()> {
-        if self.rests {
+        if !self.standing.writes_rows() {
             return Ok(());
         }
         for (label, generation) in generations {
@@ -260,7 +303,8 @@ impl Follow {
                     let origin = self.pair.origin(&plan, generation);
                     let doubt = tracked.doubt(&origin);
                     if tracked.state == TableState::Stopped {
-                        self.pair.ledger.set_stopped(label, None).await?;
+                        self.pair.ledger.resume(label).await?;
+                        self.read_ledger().await?;
                     }
                     if let Some(why) = doubt {
                         self.begin_copy(label, generation, why).await?;
@@ -271,24 +315,34 @@ impl Follow {
         self.read_ledger().await
     }
 
-    /// Begins the copy of a table: the first one (no reason), or anew for a reason.
+    /// Begins the copy of a table: the first one (no reason), or a full resync. Cutting a large table into chunks
+    /// takes a while: that is a job.
     async fn begin_copy(&mut self, label: &str, generation: &str, why: Option<String>) -> Result<()> {
         let Some(plan) = self.tables.get(label).and_then(|t| t.plan.clone()) else { return Ok(()) };
-        let state = if why.is_some() { TableState::Reloading } else { TableState::Copying };
+        if let Some(forbidden) = self.standing.forbids(Task::BeginCopies) {
+            let why = why.unwrap_or_else(|| "nothing of it is copied yet".to_string());
+            return Err(Error::new(
+                Kind::NotConverged,
+                format!("{label}: a copy has to begin ({why}), but {forbidden}"),
+            ));
+        }
         if let Some(why) = &why {
-            tracing::warn!(database = %self.pair.database.name, table = label, reason = %why, "copied anew");
-            self.pair.ledger.event(&format!("{label}: copied anew: {why}")).await?;
+            tracing::warn!(database = %self.pair.database.name, table = label, reason = %why, "full resync");
+            self.pair.ledger.event(&format!("{label}: full resync: {why}")).await?;
         }
-        match copy::begin(&self.pair, &plan, generation, state, why.as_deref()).await {
-            Err(error) if error.policy() == Policy::StopTable => {
-                self.stop_table(label, &error.to_string()).await
-            }
-            other => other,
+        if let Some(tracked) = self.tables.get_mut(label) {
+            tracked.busy = true;
         }
+        let (pair, generation) = (self.pair.clone(), generation.to_string());
+        self.spawn(label, async move {
+            copy::begin(&pair, &plan, &generation, why.as_deref()).await?;
+            Ok(Done::Begun)
+        });
+        Ok(())
     }
 
     async fn start_jobs(&mut self) -> Result<()> {
-        if self.rests {
+        if !self.standing.writes_rows() {
             return Ok(());
         }
         let now = Instant::now();
@@ -310,7 +364,7 @@ impl Follow {
             let Some(tracked) = self.tables.get_mut(&label) else { continue };
             let retry = tracked.parked > 0 && tracked.retry_at <= now;
             match tracked.state.allows() {
-                Work::Copy | Work::Reload => self.start_copy(&label).await?,
+                Work::Copy | Work::Resync => self.start_copy(&label).await?,
                 Work::Replay if replaying < REPLAY_JOBS => {
                     let pass = tracked.pass_at <= now || (one_shot && tracked.parked == 0);
                     let is_dirty = dirty.contains(&label);
@@ -351,7 +405,7 @@ impl Follow {
 
     async fn start_copy(&mut self, label: &str) -> Result<()> {
         let Some(plan) = self.tables.get(label).and_then(|t| t.plan.clone()) else { return Ok(()) };
-        if self.waits_for_others(&plan) {
+        if self.waits_for(&plan).is_some() || !self.standing.begins_copies() {
             return Ok(());
         }
         let Some(entry) = self.pair.ledger.table(label).await? else { return Ok(()) };
@@ -366,13 +420,20 @@ impl Follow {
         Ok(())
     }
 
-    /// Whether a table that its rule looks up is still to be copied.
-    fn waits_for_others(&self, plan: &TablePlan) -> bool {
-        let is_copied = |label: &String| {
-            let copying = |t: &Tracked| matches!(t.state.allows(), Work::Copy | Work::Reload);
-            !self.tables.get(label).is_some_and(copying)
-        };
-        !plan.looks_up.iter().all(is_copied)
+    /// A table that the rule of this one looks up and whose rows are not all there yet.
+    fn waits_for<'a>(&self, plan: &'a TablePlan) -> Option<&'a str> {
+        let missing = |label: &&String| self.tables.get(*label).is_some_and(|t| !t.can_be_looked_up());
+        plan.looks_up.iter().find(missing).map(String::as_str)
+    }
+
+    /// Why the copy of a table can't go on, where that takes a person: what it looks up stopped before its copy.
+    fn waits_for_stopped(&self, tracked: &Tracked) -> Option<String> {
+        if !matches!(tracked.state.allows(), Work::Copy | Work::Resync) {
+            return None;
+        }
+        let other = self.waits_for(tracked.plan.as_ref()?)?;
+        let stopped = self.tables.get(other).is_some_and(|t| t.state == TableState::Stopped);
+        stopped.then(|| format!("its rule looks up {other}, which stopped before it was copied"))
     }
 
     fn replay(&mut self, label: &str) -> Option<(Replay, Watermark)> {
@@ -405,48 +466,58 @@ impl Follow {
         self.jobs.spawn(async move { (Job::Table(label), job.await) });
     }
 
+    /// Starts a job that is about no single table, unless one of its kind runs.
+    fn spawn_beside(&mut self, kind: Beside, job: impl Future<Output = Result<Done>> + Send + 'static) {
+        if self.beside.insert(kind) {
+            self.jobs.spawn(async move { (Job::Beside(kind), job.await) });
+        }
+    }
+
     async fn finish(&mut self, job: Job, done: Result<Done>) -> Result<()> {
-        let label = match job {
-            Job::Table(label) => label,
-            Job::Mend => {
-                self.mending = false;
-                return match done {
-                    Ok(Done::Mended(generations)) => self.adopt(&generations).await,
-                    other => note_failure("capture can't be mended now; tried again", other),
-                };
+        match job {
+            Job::Table(label) => self.finish_table(&label, done).await,
+            Job::Beside(kind) => {
+                self.beside.remove(&kind);
+                self.finish_beside(kind, done).await
             }
-            Job::Define => return self.defined(done),
-            Job::Purge => {
-                self.purging = false;
-                return note_failure("the change logs can't be purged now; tried again", done);
-            }
-        };
+        }
+    }
+
+    async fn finish_beside(&mut self, kind: Beside, done: Result<Done>) -> Result<()> {
+        match (kind, done) {
+            (Beside::Define, done) => self.defined(done),
+            (_, Ok(Done::Looked(look))) => self.looked(look).await,
+            (_, Ok(Done::Resumable(labels))) => self.resume(&labels).await,
+            (_, Ok(Done::Repaired(generations))) => self.adopt(&generations).await,
+            // What is not known any more must not be shown as known: the caller connects again.
+            (Beside::Look | Beside::LookAgain, done) => done.map(|_| ()),
+            (Beside::Repair, done) => note_failure("capture can't be repaired now; tried again", done),
+            (Beside::Purge, done) => note_failure("the change logs can't be purged now; tried again", done),
+        }
+    }
+
+    async fn finish_table(&mut self, label: &str, done: Result<Done>) -> Result<()> {
         let now = Instant::now();
-        let Some(tracked) = self.tables.get_mut(&label) else { return Ok(()) };
+        let Some(tracked) = self.tables.get_mut(label) else { return Ok(()) };
         tracked.busy = false;
         match done {
-            Ok(Done::Copied) => {
-                self.read_ledger().await?;
-                if self.all_copied() {
-                    self.pair.ledger.set_phase(Phase::Replaying).await?;
-                    self.read_ledger().await?;
-                }
-                Ok(())
-            }
+            Ok(Done::Begun | Done::Copied) => self.read_ledger().await,
             Ok(Done::Drained(watermark)) => {
                 tracked.drained(watermark, now);
-                self.refresh_with_dependants(&label).await
+                self.refresh_with_dependants(label).await
             }
             Ok(Done::LookedUp) => {
                 tracked.looked_up();
-                self.refresh_with_dependants(&label).await
+                self.refresh_with_dependants(label).await
             }
             Ok(Done::Retried) => {
                 tracked.retried(now, BACKOFF);
-                self.refresh_with_dependants(&label).await
+                self.refresh_with_dependants(label).await
             }
-            Ok(Done::Mended(_) | Done::Purged | Done::Defined) => Ok(()),
-            Err(error) => self.failed(&label, error).await,
+            Ok(Done::Looked(_) | Done::Resumable(_) | Done::Repaired(_) | Done::Purged | Done::Defined) => {
+                Ok(())
+            }
+            Err(error) => self.failed(label, error).await,
         }
     }
 
@@ -480,7 +551,7 @@ impl Follow {
             tracing::error!(database = %self.pair.database.name, table = label, reason, "table stopped");
             self.pair.ledger.event(&format!("{label}: stopped: {reason}")).await?;
         }
-        self.pair.ledger.set_stopped(label, Some(reason)).await?;
+        self.pair.ledger.stop(label, reason).await?;
         if let Some(tracked) = self.tables.get_mut(label) {
             tracked.stopped(Instant::now(), (LOOK_AGAIN, LOOK_AGAIN * 60));
         }
@@ -515,7 +586,7 @@ impl Follow {
     fn start_define(&mut self, now: Instant) {
         let Definitions::Open { at, failures } = self.definitions else { return };
         let ready = |(label, t): (&String, &Tracked)| t.is_settled() || self.has_reached(label);
-        if now < at || !self.tables.iter().all(ready) {
+        if now < at || self.standing.forbids(Task::Define).is_some() || !self.tables.iter().all(ready) {
             return;
         }
         self.definitions = Definitions::Making { failures };
@@ -525,7 +596,7 @@ impl Follow {
             copy::define(&pair, Stage::Rest, None).await?;
             Ok(Done::Defined)
         };
-        self.jobs.spawn(async move { (Job::Define, define.await) });
+        self.spawn_beside(Beside::Define, define);
     }
 
     /// The definitions are made; or they found rows that collide, and wait for replay to move on.

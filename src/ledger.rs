@@ -8,6 +8,7 @@ mod act;
 mod entry;
 mod handover;
 pub mod owned;
+mod transition;
 mod upgrade;
 
 use std::sync::Arc;
@@ -15,16 +16,18 @@ use std::sync::Arc;
 use chrono::{SecondsFormat, Utc};
 use sha2::{Digest, Sha256};
 
-use crate::engine::{Arg, Definition, Identity, Origin, Record, Stamp, Target, Tx};
+use crate::engine::{Arg, Definition, Identity, Record, Stamp, Target, Tx};
 use crate::error::{Error, Kind, Result};
-use crate::model::{Bounds, Key, Phase, TablePlan, TableState, Watermark};
+use crate::model::{Key, TablePlan};
+use crate::state::{Phase, Term};
 
+pub use crate::state::AttemptState;
 pub use act::{Act, Guarded, Step, advance, forget_parked, guard, hold_epoch, parked_hashes, record_parked};
-pub use entry::{Attempt, AttemptState, Chunk, Entry, Event, Parked, TableEntry};
+pub use entry::{Attempt, Chunk, Entry, Event, Parked, TableEntry};
 pub use upgrade::{ScriptEntry, ScriptState};
 
 /// The version of the ledger's tables. Another one is refused.
-pub const VERSION: i64 = 3;
+pub const VERSION: i64 = 4;
 
 /// The portable statements that make the ledger's tables; `{text}` is the type of long texts.
 pub fn tables() -> impl Iterator<Item = String> {
@@ -81,6 +84,8 @@ pub struct Ledger {
     target: Arc<dyn Target>,
     database: String,
     actor: Actor,
+    /// Our term of the lease; `None` as long as this process does not hold it.
+    term: Option<Term>,
 }
 
 impl Ledger {
@@ -95,7 +100,7 @@ impl Ledger {
         actor: Actor,
     ) -> Result<Self> {
         target.make_ledger().await?;
-        let ledger = Ledger { target, database: database.to_string(), actor };
+        let ledger = Ledger { target, database: database.to_string(), actor, term: None };
         let mut tx = ledger.target.begin().await?;
         if tx.rows("SELECT version FROM {l}ledger", &[]).await?.is_empty() {
             let args = [VERSION.into(), migration.into(), now().into()];
@@ -108,8 +113,10 @@ impl Ledger {
         if tx.rows(known, std::slice::from_ref(&name)).await?.is_empty() {
             let epoch = "INSERT INTO {l}epochs (database_name, epoch) VALUES (?1, 0)";
             tx.execute(epoch, std::slice::from_ref(&name)).await?;
+            let term = "INSERT INTO {l}terms (database_name, term, nonce) VALUES (?1, 0, '')";
+            tx.execute(term, std::slice::from_ref(&name)).await?;
             let row = "INSERT INTO {l}databases (database_name, phase, attempt, attempt_state, as_of) \
-                       VALUES (?1, 'copying', 0, 'invalid', ?2)";
+                       VALUES (?1, 'copying', 0, 'void', ?2)";
             tx.execute(row, &[name, now().into()]).await?;
         }
         tx.commit().await?;
@@ -124,7 +131,7 @@ impl Ledger {
         if !target.has_ledger().await? {
             return Ok(None);
         }
-        let ledger = Ledger { target, database: database.to_string(), actor };
+        let ledger = Ledger { target, database: database.to_string(), actor, term: None };
         let mut tx = ledger.target.begin().await?;
         check_version(tx.as_mut()).await?;
         let known =
@@ -144,20 +151,23 @@ impl Ledger {
         let epoch = integer(&epoch, 0)?;
         let row = one(tx
             .rows(
-                "SELECT phase, identity, plan_hash, holder, held_since, request, requested_at, attempt, \
-                 attempt_state, as_of, upgraded_at, log_held_at FROM {l}databases WHERE database_name = ?1",
+                "SELECT d.phase, d.identity, d.plan_hash, t.holder, t.held_since, d.request, d.requested_at, \
+                 d.attempt, d.attempt_state, d.as_of, d.upgraded_at, d.log_held_at FROM {l}databases d \
+                 JOIN {l}terms t ON t.database_name = d.database_name WHERE d.database_name = ?1",
                 &name,
             )
             .await?)?;
         let tables = entry::table_entries(tx.as_mut(), &self.database, None).await?;
+        let phase: Phase = text(&row, 0)?.parse()?;
+        let attempt: AttemptState = text(&row, 8)?.parse()?;
         let since = "SELECT max(happened_at) FROM {l}events WHERE database_name = ?1 AND event = ?2";
-        let event = format!("phase: {}", text(&row, 0)?);
+        let event = format!("phase: {phase}");
         let since = tx.rows(since, &[name[0].clone(), event.into()]).await?;
         tx.commit().await?;
         let text = |i: usize| row.get(i).cloned().flatten();
         Ok(Entry {
             epoch,
-            phase: text(0).unwrap_or_default().parse()?,
+            phase,
             phase_since: since.first().and_then(|row| row.first().cloned().flatten()),
             identity: text(1).map(|json| from_json(&json)).transpose()?,
             plan_hash: text(2),
@@ -166,14 +176,7 @@ impl Ledger {
             upgraded_at: text(10),
             log_held_at: text(11),
             request: text(5).zip(integer(&row, 6).ok()),
-            attempt: Attempt {
-                stamp: Stamp { epoch, attempt: integer(&row, 7)? },
-                state: match text(8).as_deref() {
-                    Some("open") => AttemptState::Open,
-                    Some("final") => AttemptState::Final,
-                    _ => AttemptState::Invalid,
-                },
-            },
+            attempt: Attempt { stamp: Stamp { epoch, attempt: integer(&row, 7)? }, state: attempt },
             tables,
         })
     }
@@ -258,7 +261,7 @@ impl Ledger {
     /// When the target can't be written.
     pub async fn begin_as_of(&self, as_of: &str) -> Result<()> {
         let sql = "UPDATE {l}databases SET as_of = ?2 WHERE database_name = ?1 AND identity IS NULL";
-        self.write(sql, &[self.database.as_str().into(), as_of.into()]).await?;
+        self.write_held(sql, &[self.database.as_str().into(), as_of.into()]).await?;
         Ok(())
     }
 
@@ -267,7 +270,7 @@ impl Ledger {
     /// # Errors
     /// When the target can't be written.
     pub async fn register(&self, identity: &Identity, plan_hash: &str, tables: &[TablePlan]) -> Result<()> {
-        let mut tx = self.target.begin().await?;
+        let mut tx = self.begin_held().await?;
         let args = [self.database.as_str().into(), to_json(identity).into(), plan_hash.into()];
         tx.execute("UPDATE {l}databases SET identity = ?2, plan_hash = ?3 WHERE database_name = ?1", &args)
             .await?;
@@ -298,62 +301,12 @@ impl Ledger {
     /// # Errors
     /// When the target can't be written.
     pub async fn forget(&self, label: &str) -> Result<()> {
-        let mut tx = self.target.begin().await?;
+        let mut tx = self.begin_held().await?;
         for table in ["chunks", "parked", "native", "removed", "requeued", "tables"] {
             let sql = format!("DELETE FROM {{l}}{table} WHERE database_name = ?1 AND label = ?2");
             tx.execute(&sql, &[self.database.as_str().into(), label.into()]).await?;
         }
         self.event_in(tx.as_mut(), &format!("{label}: excluded by the settings, forgotten")).await?;
-        tx.commit().await
-    }
-
-    /// Begins the copy of a table (`state` is [`TableState::Copying`] or [`TableState::Reloading`]),
-    /// anew: its chunks, and the watermark from which it will be replayed.
-    ///
-    /// The watermark was taken before any chunk is read. Should we die before this commits, nothing
-    /// happened; after it, the chunks stand here and are gone on with.
-    ///
-    /// # Errors
-    /// When the target can't be written.
-    pub async fn begin_copy(
-        &self,
-        label: &str,
-        state: TableState,
-        reason: Option<&str>,
-        start: &Watermark,
-        origin: &Origin,
-        chunks: &[Bounds],
-    ) -> Result<()> {
-        let mut tx = self.target.begin().await?;
-        let table: [Arg; 2] = [self.database.as_str().into(), label.into()];
-        let args = [
-            table[0].clone(),
-            table[1].clone(),
-            state.name().into(),
-            Arg::Text(reason.map(str::to_string)),
-            start.to_text().into(),
-            to_json(origin).into(),
-            now().into(),
-        ];
-        tx.execute(
-            "UPDATE {l}tables SET state = ?3, state_before = ?3, reason = ?4, watermark = ?5, origin = ?6, \
-             changed_at = ?7 WHERE database_name = ?1 AND label = ?2",
-            &args,
-        )
-        .await?;
-        for old in ["chunks", "parked"] {
-            let sql = format!("DELETE FROM {{l}}{old} WHERE database_name = ?1 AND label = ?2");
-            tx.execute(&sql, &table).await?;
-        }
-        for (number, bounds) in (0_i64..).zip(chunks) {
-            let args = [table[0].clone(), table[1].clone(), number.into(), to_json(bounds).into()];
-            tx.execute(
-                "INSERT INTO {l}chunks (database_name, label, chunk, bounds, state, row_count, byte_count) \
-                 VALUES (?1, ?2, ?3, ?4, 'waiting', 0, 0)",
-                &args,
-            )
-            .await?;
-        }
         tx.commit().await
     }
 
@@ -372,43 +325,6 @@ impl Ledger {
         rows.iter()
             .map(|row| Ok(Chunk { number: integer(row, 0)?, bounds: from_json(text(row, 1)?)? }))
             .collect()
-    }
-
-    /// Moves a table whose chunks are all done to replay.
-    ///
-    /// # Errors
-    /// [`Kind::Superseded`] when a chunk is not done.
-    pub async fn end_copy(&self, label: &str) -> Result<()> {
-        let args = [self.database.as_str().into(), label.into(), now().into()];
-        let moved = self
-            .write(
-                "UPDATE {l}tables SET state = 'replaying', state_before = 'replaying', reason = NULL, \
-                 changed_at = ?3 WHERE database_name = ?1 AND label = ?2 AND NOT EXISTS (SELECT 1 FROM \
-                 {l}chunks c WHERE c.database_name = ?1 AND c.label = ?2 AND c.state = 'waiting')",
-                &args,
-            )
-            .await?;
-        if moved == 1 { Ok(()) } else { Err(superseded(label, "its chunks are not all done")) }
-    }
-
-    /// Stops a table, with the reason, or lets a stopped one go on where it stood.
-    ///
-    /// # Errors
-    /// When the target can't be written.
-    pub async fn set_stopped(&self, label: &str, reason: Option<&str>) -> Result<()> {
-        let sql = match reason {
-            Some(_) => {
-                "UPDATE {l}tables SET state = 'stopped', reason = ?3, changed_at = ?4 \
-                 WHERE database_name = ?1 AND label = ?2"
-            }
-            None => {
-                "UPDATE {l}tables SET state = state_before, reason = ?3, changed_at = ?4 \
-                 WHERE database_name = ?1 AND label = ?2"
-            }
-        };
-        let reason = Arg::Text(reason.map(str::to_string));
-        self.write(sql, &[self.database.as_str().into(), label.into(), reason, now().into()]).await?;
-        Ok(())
     }
 
     /// Some parked keys of a table, oldest first.
@@ -447,34 +363,12 @@ impl Ledger {
         self.query(sql, &args).await?.iter().map(|row| from_json(text(row, 0)?)).collect()
     }
 
-    /// Sets the phase, with an event, once every transaction that writes rows has ended: those hold the
-    /// epoch, and what comes later sees the new phase.
-    ///
-    /// # Errors
-    /// When the target can't be written.
-    pub async fn set_phase(&self, phase: Phase) -> Result<()> {
-        let mut tx = self.target.begin().await?;
-        self.phase_in(tx.as_mut(), phase).await?;
-        tx.commit().await
-    }
-
-    async fn phase_in(&self, tx: &mut dyn Tx, phase: Phase) -> Result<()> {
-        let epoch = "SELECT epoch FROM {l}epochs WHERE database_name = ?1{for update}";
-        tx.rows(epoch, &[self.database.as_str().into()]).await?;
-        let args = [self.database.as_str().into(), phase.name().into()];
-        let sql = "UPDATE {l}databases SET phase = ?2 WHERE database_name = ?1 AND phase <> ?2";
-        if tx.execute(sql, &args).await? == 1 {
-            self.event_in(tx, &format!("phase: {phase}")).await?;
-        }
-        Ok(())
-    }
-
     /// Keeps definitions that are to be made later.
     ///
     /// # Errors
     /// When the target can't be written.
     pub async fn keep_definitions(&self, definitions: &[Definition]) -> Result<()> {
-        let mut tx = self.target.begin().await?;
+        let mut tx = self.begin_held().await?;
         let name: Arg = self.database.as_str().into();
         let old = "DELETE FROM {l}definitions WHERE database_name = ?1";
         tx.execute(old, std::slice::from_ref(&name)).await?;
@@ -509,7 +403,7 @@ impl Ledger {
     /// When the target can't be written.
     pub async fn definition_made(&self, ordinal: i64) -> Result<()> {
         let sql = "UPDATE {l}definitions SET done = 1 WHERE database_name = ?1 AND ordinal = ?2";
-        self.write(sql, &[self.database.as_str().into(), ordinal.into()]).await?;
+        self.write_held(sql, &[self.database.as_str().into(), ordinal.into()]).await?;
         Ok(())
     }
 

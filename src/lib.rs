@@ -69,6 +69,7 @@ pub mod run;
 pub mod schedule;
 pub mod settings;
 pub mod settle;
+pub mod state;
 pub mod status;
 pub mod throttle;
 pub mod transform;

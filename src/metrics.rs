@@ -12,7 +12,8 @@ use metrics_util::MetricKindMask;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::error::{Error, Kind, Result};
-use crate::model::{Applied, Phase, TableState};
+use crate::model::Applied;
+use crate::state::{Phase, TableState};
 use crate::status::{DatabaseStatus, Role, TableStatus};
 
 /// How old a gauge may be that is still shown.

@@ -7,9 +7,10 @@ use crate::copy;
 use crate::engine::{self, CaptureHere, Feed, Identity, Options, Origin, Source, Target};
 use crate::error::{At, Error, Kind, Result};
 use crate::ledger::{self, Actor, Entry, Ledger};
-use crate::model::{Finding, Phase, Plan, TableName, TablePlan};
+use crate::model::{Finding, Plan, Schema, TableName, TablePlan};
 use crate::plan::{self, Circumstances, TableDiff};
 use crate::settings::{DatabaseSettings, Settings};
+use crate::state::{AttemptState, Phase, Task};
 use crate::status::Board;
 use crate::throttle::Throttle;
 
@@ -230,13 +231,16 @@ pub async fn prepare(
     actor: &Actor,
     board: &Board,
 ) -> Result<(Pair, Generations)> {
-    let known = Ledger::peek(sides.target.clone(), &database.name, actor.clone()).await?;
+    let known = match Ledger::peek(sides.target.clone(), &database.name, actor.clone()).await? {
+        Some(ledger) => Some(take_term(sides, &ledger).await?),
+        None => None,
+    };
     let entry = match &known {
         Some(ledger) => Some(ledger.read().await?),
         None => None,
     };
     if let (Some(ledger), Some(entry)) = (&known, &entry)
-        && entry.phase == Phase::Upgrading
+        && entry.standing().forbids(Task::Prepare).is_some()
     {
         return Box::pin(watch(sides, database, settings, ledger, entry, board)).await;
     }
@@ -261,13 +265,21 @@ pub async fn prepare(
     if sides.target.capture_here().await? == CaptureHere::Foreign {
         sides.target.remove_foreign_capture().await?;
     }
-    let ledger =
-        Ledger::open(sides.target.clone(), &settings.migration, &database.name, actor.clone()).await?;
+    let ledger = match known {
+        Some(ledger) => ledger,
+        None => {
+            let made = Ledger::open(sides.target.clone(), &settings.migration, &database.name, actor.clone())
+                .await?;
+            take_term(sides, &made).await?
+        }
+    };
     ledger.begin_as_of(&circumstances.as_of).await?;
     let label = |name: &str| tracing::debug!(database = %database.name, table = name, "capture");
     // Those stay captured as they were copied, so that nothing is lost until somebody decides.
     let changed = keep_unannounced(&mut plan, entry.as_ref());
+    ledger.check_term().await?;
     let mut generations: Generations = sides.source.install(&plan, &label).await?.into_iter().collect();
+    ledger.check_term().await?;
     generations.extend(changed);
     // SQLite's identity is made by the installation.
     let identity = sides.source.identity().await?;
@@ -283,10 +295,10 @@ pub async fn prepare(
             ledger.forget(&entry.label).await?;
         } else if let Some(blocker) = blocker {
             let reason = format!("{}; to do: {}", blocker.what, blocker.remedy);
-            ledger.set_stopped(&entry.label, Some(&reason)).await?;
+            ledger.stop(&entry.label, &reason).await?;
         } else {
             let reason = "the source has no such table any more; to do: add it to `exclude` if that is meant";
-            ledger.set_stopped(&entry.label, Some(reason)).await?;
+            ledger.stop(&entry.label, reason).await?;
         }
     }
     let entry = ledger.read().await?;
@@ -311,8 +323,36 @@ pub async fn prepare(
     Ok((pair, generations))
 }
 
-/// Makes a database ready to be looked at while its target's schema is being upgraded: with the plans that
-/// were kept, as the half-upgraded schema is none to plan by. Capture stays in force.
+/// Takes the term of the lease, with the lease held. What an earlier holder left behind ends here: its open
+/// attempt is void, and the fence of a void attempt is lowered. Dying between leaves a void attempt whose fence
+/// may be up: the next holder lowers it, as this asks what the source has and not what happened.
+///
+/// A fence that the ledger knows nothing of (the target was restored) is left alone: the attempt may have ended
+/// well, and only a person can tell.
+///
+/// # Errors
+/// When a side can't be reached.
+pub async fn take_term(sides: &Sides, ledger: &Ledger) -> Result<Ledger> {
+    let ledger = ledger.take_term().await?;
+    let attempt = ledger.read().await?.attempt;
+    let fence = sides.source.fence().await?;
+    let database = ledger.database();
+    if !fence.raised || attempt.state == AttemptState::Final {
+        return Ok(ledger);
+    }
+    if fence.stamp.attempt > attempt.stamp.attempt {
+        tracing::warn!(database, attempt = %fence.stamp, "the fence was raised by an attempt that the ledger does \
+            not know, and is left alone: `highwater final-sync --lower` lowers it");
+        return Ok(ledger);
+    }
+    sides.source.lower_fence(attempt.stamp).await?;
+    tracing::warn!(database, attempt = %attempt.stamp, "lowered the fence of an attempt that did not end");
+    ledger.event(&format!("cutover attempt {}: its fence is lowered", attempt.stamp)).await?;
+    Ok(ledger)
+}
+
+/// Makes a database ready to be looked at while its target is the upgrade's or the application's: with the
+/// plans that were kept, as the schema there can't be planned against. During an upgrade capture stays in force.
 async fn watch(
     sides: &Sides,
     database: &DatabaseSettings,
@@ -322,8 +362,9 @@ async fn watch(
     board: &Board,
 ) -> Result<(Pair, Generations)> {
     check_identity(&database.name, entry.identity.as_ref(), &sides.identity)?;
-    let plan = kept_plan(sides.source.as_ref(), &database.name, ledger, entry).await?;
-    let generations = if entry.identity.is_some() && !plan.tables.is_empty() {
+    let plan = kept_plan(&sides.source.schema().await?, &database.name, ledger, entry).await?;
+    let captures = entry.standing().forbids(Task::Capture).is_none();
+    let generations = if captures && entry.identity.is_some() && !plan.tables.is_empty() {
         sides.source.install(&plan, &|_| {}).await?.into_iter().collect()
     } else {
         Generations::new()
@@ -332,12 +373,11 @@ async fn watch(
     Ok((pair, generations))
 }
 
-/// The plan that was carried out last, of the tables that the source still has.
+/// The plan that was carried out last, of the tables that the source (with that schema) still has.
 ///
 /// # Errors
-/// When a side can't be read.
-pub async fn kept_plan(source: &dyn Source, database: &str, ledger: &Ledger, entry: &Entry) -> Result<Plan> {
-    let schema = source.schema().await?;
+/// When the ledger can't be read.
+pub async fn kept_plan(schema: &Schema, database: &str, ledger: &Ledger, entry: &Entry) -> Result<Plan> {
     let is_there = |t: &TablePlan| schema.tables.iter().any(|found| found.name == t.source);
     let tables: Vec<TablePlan> = ledger.kept_plans().await?.into_iter().filter(is_there).collect();
     let others = schema.tables.iter().map(|t| &t.name).filter(|n| !tables.iter().any(|t| t.source == **n));

@@ -56,6 +56,13 @@ impl Replay {
         let mut reading = Some(self.read(from));
         while let Some(batch) = reading.take() {
             let batch = batch.join().await?;
+            // A read that says "more" and does not move would be repeated for ever.
+            if batch.more && batch.to == batch.from {
+                return Err(Error::table(format!(
+                    "{}: a read of its change log promised more entries and did not move on",
+                    self.table.source
+                )));
+            }
             if batch.more && !stop.is_cancelled() {
                 reading = Some(self.read(batch.to.clone()));
             }

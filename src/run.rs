@@ -186,7 +186,7 @@ impl Leg {
             .status()
             .tables
             .iter()
-            .filter(|t| t.state != crate::model::TableState::Replaying)
+            .filter(|t| t.state != crate::state::TableState::Replaying)
             .map(|t| format!("{}: {}", t.table, t.reason.clone().unwrap_or_else(|| t.state.to_string())))
             .collect();
         if stopped.is_empty() {
@@ -207,7 +207,6 @@ impl Leg {
         let Some(mut lease) = self.lease(&sides).await? else { return Ok(Ended::Stopped) };
         let (pair, generations) =
             pair::prepare(&sides, &self.database, &self.settings, &self.actor, &self.board).await?;
-        pair.ledger.name_holder().await?;
         *failures = 0;
         tracing::info!(database = %self.database.name, tables = pair.plan.tables.len(), plan = %pair.plan.hash, "following");
         self.board.update(|status| {

@@ -15,10 +15,11 @@ use crate::copy::no_rows;
 use crate::engine::{Feed, KeyDifferences, Limits, Origin, Source, Target, Tx, Watch};
 use crate::error::{At, Error, Kind, Result};
 use crate::ledger::{Ledger, TableEntry, owned, owned::Owned};
-use crate::model::{Block, Bounds, Extent, Key, Layout, OnDelete, Schema, Strategy, TablePlan, TableState};
+use crate::model::{Block, Bounds, Extent, Key, Layout, OnDelete, Schema, Strategy, TablePlan};
 use crate::pair::{self, Pair};
 use crate::plan;
 use crate::settings::EngineKind;
+use crate::state::TableState;
 
 /// How many rows of a keyless table are compared one by one.
 const MOST_COMPARED: usize = 200_000;

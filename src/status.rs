@@ -9,7 +9,8 @@ use tokio::time::Instant;
 
 use crate::engine::Measures;
 use crate::ledger::{Entry, TableEntry};
-use crate::model::{Phase, Plan, TableState};
+use crate::model::Plan;
+use crate::state::{Phase, TableState};
 
 /// The version of the JSON that reports carry.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -56,8 +57,6 @@ pub struct DatabaseStatus {
     pub error: Option<String>,
     /// The age of the oldest open transaction on the source, in seconds.
     pub oldest_transaction_seconds: Option<f64>,
-    /// About how long a final sync would take now, in seconds.
-    pub final_sync_seconds: Option<f64>,
     /// Whether the capture check found nothing wrong, a moment ago.
     pub capture_sound: bool,
     /// Rows that this process has replayed since it began.
@@ -102,6 +101,8 @@ pub struct TableStatus {
     pub watermark_time: Option<f64>,
     /// Keys parked.
     pub parked: u64,
+    /// Notes of rows whose lookups are to be done again, because what they look up has changed.
+    pub waiting_lookups: u64,
 }
 
 impl TableStatus {
@@ -120,6 +121,7 @@ impl TableStatus {
             lag_seconds: None,
             watermark_time: None,
             parked: 0,
+            waiting_lookups: 0,
         };
         status.take(entry);
         status
@@ -132,6 +134,7 @@ impl TableStatus {
         self.bytes_copied = entry.bytes_copied;
         (self.chunks_done, self.chunks) = entry.chunks;
         self.parked = entry.parked;
+        self.waiting_lookups = entry.requeued;
     }
 }
 
@@ -151,7 +154,6 @@ impl DatabaseStatus {
             holder: None,
             error: None,
             oldest_transaction_seconds: None,
-            final_sync_seconds: None,
             capture_sound: false,
             rows_replayed: 0,
             tables: Vec::new(),
@@ -184,6 +186,15 @@ impl DatabaseStatus {
         }
     }
 
+    /// Shows what the copies of tables wait for: the table, and why.
+    pub fn take_waiting(&mut self, waiting: &[(String, String)]) {
+        for (label, why) in waiting {
+            if let Some(table) = self.tables.iter_mut().find(|t| &t.table == label) {
+                table.reason = Some(why.clone());
+            }
+        }
+    }
+
     /// Takes over what the ledger says of one table.
     pub fn take_table(&mut self, entry: &TableEntry) {
         if let Some(table) = self.tables.iter_mut().find(|t| t.table == entry.label) {
@@ -207,7 +218,6 @@ impl DatabaseStatus {
     /// Forgets what can't be measured any more, so that nothing old passes for known.
     pub fn forget_measures(&mut self) {
         self.oldest_transaction_seconds = None;
-        self.final_sync_seconds = None;
         self.capture_sound = false;
         for table in &mut self.tables {
             table.lag_rows = None;
@@ -217,8 +227,6 @@ impl DatabaseStatus {
 
     /// Why the target is not in step with the source within `lag`; empty when it is. Unknown is a no.
     pub fn not_in_sync(&self, lag: Duration) -> Vec<String> {
-        const FRESH: Duration = Duration::from_secs(5);
-        let fresh = |at: Option<Instant>| at.is_some_and(|at| at.elapsed() <= FRESH);
         let mut reasons = Vec::new();
         if self.role != Role::Active {
             let why =
@@ -233,10 +241,10 @@ impl DatabaseStatus {
         if self.tables.is_empty() {
             reasons.push(format!("{}: nothing is copied yet", self.name));
         }
-        if !fresh(self.measured_at) {
+        if !is_fresh(self.measured_at) {
             reasons.push(format!("{}: the lag is not known", self.name));
         }
-        if !self.capture_sound || !fresh(self.inspected_at) {
+        if !self.capture_sound || !is_fresh(self.inspected_at) {
             reasons.push(format!("{}: capture was not found sound a moment ago", self.name));
         }
         for table in &self.tables {
@@ -247,6 +255,13 @@ impl DatabaseStatus {
     }
 }
 
+/// For how long what was measured counts as known.
+const FRESH: Duration = Duration::from_secs(5);
+
+fn is_fresh(at: Option<Instant>) -> bool {
+    at.is_some_and(|at| at.elapsed() <= FRESH)
+}
+
 impl TableStatus {
     fn not_in_sync(&self, most: Duration) -> Option<String> {
         if self.state != TableState::Replaying {
@@ -255,6 +270,9 @@ impl TableStatus {
         }
         if self.parked > 0 {
             return Some(format!("{} rows are parked", self.parked));
+        }
+        if self.waiting_lookups > 0 {
+            return Some("what its rows look up has changed, and they are not equal yet".to_string());
         }
         match self.lag_seconds {
             None => Some("its lag is not known".to_string()),
@@ -274,9 +292,16 @@ impl Board {
         Board(Arc::new(watch::Sender::new(status)))
     }
 
-    /// What it shows now.
+    /// What it shows now. What was measured too long ago is not known any more, and absent.
     pub fn status(&self) -> DatabaseStatus {
-        self.0.borrow().clone()
+        let mut status = self.0.borrow().clone();
+        if !is_fresh(status.measured_at) {
+            status.forget_measures();
+        }
+        if !is_fresh(status.inspected_at) {
+            status.capture_sound = false;
+        }
+        status
     }
 
     /// Changes what it shows.

@@ -20,10 +20,10 @@ use crate::engine::Lease;
 use crate::error::{Error, Result};
 use crate::fault;
 use crate::ledger::{Actor, Entry, Ledger, ScriptState, TableEntry};
-use crate::model::{Phase, TableState};
 use crate::pair::{self, Sides};
 use crate::settings::{DatabaseSettings, Settings, UpgradeOrder};
 use crate::settle;
+use crate::state::{Phase, TableState};
 use crate::status::Board;
 
 pub use scripts::ScriptDone;
@@ -113,7 +113,7 @@ pub async fn upgrade(
     };
     let stop = CancellationToken::new();
     let lease = take_lease(&sides, &ledger, Instant::now() + options.timeout, &stop).await?;
-    ledger.name_holder().await?;
+    let ledger = pair::take_term(&sides, &ledger).await?;
     let mut upgrade = Upgrade { sides, database, settings, ledger, lease, board, options, progress };
     let outcome = upgrade.carry_out().await;
     let released = upgrade.lease.release().await;
@@ -286,10 +286,9 @@ impl Upgrade<'_> {
                 self.database.name, table.label, table.native, table.removed
             ));
         }
-        let phase = if is_begun(&entry) { Phase::Replaying } else { Phase::Copying };
         fault::point("before_upgrade_ends").await?;
         self.lease.check().await?;
-        self.ledger.end_upgrade(&pair.plan.hash, &pair.plan.tables, phase).await?;
+        self.ledger.end_upgrade(&pair.plan.hash, &pair.plan.tables, is_begun(&entry)).await?;
         fault::point("after_upgrade_ends").await
     }
 
@@ -332,7 +331,7 @@ fn is_copied(table: &TableEntry) -> bool {
     match table.state {
         TableState::Replaying => true,
         TableState::Stopped => table.watermark.is_some() && done == all,
-        TableState::Waiting | TableState::Copying | TableState::Reloading => false,
+        TableState::Waiting | TableState::Copying | TableState::Resyncing => false,
     }
 }
 

@@ -16,15 +16,23 @@ CREATE TABLE {l}epochs (
     epoch         BIGINT NOT NULL
 );
 
--- One row per source-target pair: where it stands, whose source, who holds the lease, who asks for it,
--- and the last cutover attempt.
+-- The term of the lease, and its last holder: every change of a state share-locks the row first. The number
+-- grows each time the lease is taken; the nonce tells a restored number from a new one.
+CREATE TABLE {l}terms (
+    database_name VARCHAR(190) NOT NULL PRIMARY KEY,
+    term          BIGINT NOT NULL,
+    nonce         VARCHAR(16) NOT NULL,
+    holder        {text},
+    held_since    VARCHAR(40)
+);
+
+-- One row per source-target pair: where it stands, its source, who asks for the lease, and the last cutover
+-- attempt.
 CREATE TABLE {l}databases (
     database_name VARCHAR(190) NOT NULL PRIMARY KEY,
     phase         VARCHAR(20) NOT NULL,
     identity      {text},
     plan_hash     VARCHAR(64),
-    holder        {text},
-    held_since    VARCHAR(40),
     request       {text},
     requested_at  BIGINT,
     attempt       BIGINT NOT NULL,

@@ -6,7 +6,8 @@ use std::collections::{BTreeSet, HashMap};
 use crate::engine::Tx;
 use crate::error::Result;
 use crate::ledger::{Act, Guarded, owned};
-use crate::model::{Dependant, TableState};
+use crate::model::Dependant;
+use crate::state::TableState;
 
 /// The looked-up columns of the rows that an act is about to change, as they were.
 pub(super) struct LookedUp {

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::output::{number, size};
 use crate::advice;
-use crate::model::{TableState, Work};
+use crate::state::{TableState, Work};
 use crate::status::{Board, DatabaseStatus};
 
 /// Between two log lines.
@@ -124,7 +124,7 @@ struct Figures {
 impl Figures {
     /// `None` while nothing is being copied.
     fn of(status: &DatabaseStatus) -> Option<Figures> {
-        let copying = |state: TableState| matches!(state.allows(), Work::Copy | Work::Reload);
+        let copying = |state: TableState| matches!(state.allows(), Work::Copy | Work::Resync);
         if !status.tables.iter().any(|t| copying(t.state)) {
             return None;
         }

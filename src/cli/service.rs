@@ -9,7 +9,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::advice;
-use crate::model::TableState;
+use crate::state::TableState;
 use crate::status::{Board, DatabaseStatus, Role};
 
 /// Between two reports of the status.

@@ -8,8 +8,8 @@ use serde::Serialize;
 use super::output::{self, Report, Style};
 use super::{ReportArgs, Session};
 use crate::error::Result;
-use crate::model::Phase;
 use crate::run;
+use crate::state::Phase;
 use crate::status::SCHEMA_VERSION;
 use crate::upgrade::{self, Options, ScriptDone, Step, Upgraded};
 

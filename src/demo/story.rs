@@ -19,8 +19,8 @@ use super::writers::Writers;
 use crate::cutover::{self, FinalSync};
 use crate::error::{Error, Kind, Result};
 use crate::ledger::Actor;
-use crate::model::TableState;
 use crate::run;
+use crate::state::TableState;
 use crate::status::{Board, DatabaseStatus};
 
 /// Between two pictures, which are also the samples of the lag.

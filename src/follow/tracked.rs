@@ -6,7 +6,8 @@ use tokio::time::Instant;
 
 use crate::engine::{Origin, Watch};
 use crate::ledger::TableEntry;
-use crate::model::{Extent, Strategy, TablePlan, TableState, Watermark};
+use crate::model::{Extent, Strategy, TablePlan, Watermark};
+use crate::state::TableState;
 
 /// A keyless table is read whole whenever something in it changed. It rests this many times as long as
 /// that took, so that a busy one takes a fifth of the time at most.
@@ -17,6 +18,8 @@ pub(super) struct Tracked {
     /// `None` when it can't be planned any more: it is stopped then.
     pub(super) plan: Option<TablePlan>,
     pub(super) state: TableState,
+    /// Where it was before it stopped.
+    before: TableState,
     pub(super) origin: Option<Origin>,
     pub(super) watermark: Option<Watermark>,
     pub(super) parked: u64,
@@ -46,6 +49,7 @@ impl Tracked {
         let mut tracked = Tracked {
             plan,
             state: entry.state,
+            before: entry.before,
             origin: None,
             watermark: None,
             parked: 0,
@@ -72,6 +76,7 @@ impl Tracked {
             return;
         }
         self.state = entry.state;
+        self.before = entry.before;
         self.drained &= entry.state == TableState::Replaying;
         self.origin.clone_from(&entry.origin);
         self.watermark.clone_from(&entry.watermark);
@@ -112,6 +117,16 @@ impl Tracked {
     /// Whether nothing stale is left in it that a unique index would not take.
     pub(super) fn is_settled(&self) -> bool {
         self.drained || self.state == TableState::Stopped
+    }
+
+    /// Whether rules that look its rows up find them: not before its first copy has ended, which a table that
+    /// stopped before never got to.
+    pub(super) fn can_be_looked_up(&self) -> bool {
+        match self.state {
+            TableState::Replaying => true,
+            TableState::Stopped => self.before.is_copied(),
+            TableState::Waiting | TableState::Copying | TableState::Resyncing => false,
+        }
     }
 
     pub(super) fn is_free(&self, now: Instant) -> bool {
@@ -156,6 +171,9 @@ impl Tracked {
     }
 
     pub(super) fn stopped(&mut self, now: Instant, backoff: (Duration, Duration)) {
+        if self.state != TableState::Stopped {
+            self.before = self.state;
+        }
         self.state = TableState::Stopped;
         self.look_at = now + delay(self.stops, backoff);
         self.stops += 1;

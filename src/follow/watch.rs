@@ -2,118 +2,135 @@
 
 use tokio::time::{Duration, Instant, sleep};
 
-use super::{Done, Follow, Job};
-use crate::engine::{Fault, Watch};
-use crate::error::{Error, Kind, Result};
-use crate::model::{Phase, TablePlan, TableState, Watermark};
+use super::{Beside, Done, Follow};
+use crate::engine::{Fault, Measures, Origin, Verdict, Watch};
+use crate::error::{Error, Result};
+use crate::model::{TablePlan, Watermark};
 use crate::pair::{self, Pair};
 use crate::plan;
+use crate::state::{TableState, Task};
 
 /// How many steps a purge of one table takes at most before it makes way, and the pause between two.
 const PURGE_STEPS: u32 = 50;
 const PURGE_PAUSE: Duration = Duration::from_millis(20);
 
+/// What a look at the source found.
+pub(super) struct Look {
+    verdicts: Vec<Verdict>,
+    /// The tables that were measured.
+    labels: Vec<String>,
+    measures: Measures,
+    /// Whether another process asks for the lease.
+    asked: bool,
+}
+
 impl Follow {
-    /// Checks capture and measures lags, once a second.
-    pub(super) async fn look(&mut self) -> Result<()> {
-        let verdicts = self.pair.sides.source.inspect(&self.pair.plan).await?;
-        let mut mend = false;
+    /// Checks capture and measures lags, as a job: the loop goes on meanwhile, and a look that hangs leaves
+    /// the figures to become stale and absent. Lags take the change logs and the watermarks only.
+    pub(super) fn start_look(&mut self) {
+        let tables: Vec<(String, TablePlan, Watermark, Origin)> = self
+            .tables
+            .iter()
+            .filter_map(|(label, t)| {
+                let watch = t.watch()?;
+                Some((label.clone(), watch.table.clone(), watch.watermark.clone(), watch.origin.clone()))
+            })
+            .collect();
+        let pair = self.pair.clone();
+        self.spawn_beside(Beside::Look, async move {
+            let source = &pair.sides.source;
+            let verdicts = source.inspect(&pair.plan).await?;
+            let watches: Vec<Watch<'_>> = tables
+                .iter()
+                .map(|(_, table, watermark, origin)| Watch { table, watermark, origin })
+                .collect();
+            let measures = source.measure(&watches).await?;
+            let asked = pair.ledger.requested().await?.is_some();
+            let labels = tables.iter().map(|(label, ..)| label.clone()).collect();
+            Ok(Done::Looked(Look { verdicts, labels, measures, asked }))
+        });
+    }
+
+    /// Takes over what a look found.
+    pub(super) async fn looked(&mut self, look: Look) -> Result<()> {
+        let mut repair = false;
         let mut sound = true;
-        for verdict in verdicts {
+        for verdict in look.verdicts {
             match verdict.fault {
                 None => {}
                 Some(Fault::Mend(what)) => {
                     sound = false;
-                    mend = true;
-                    tracing::warn!(table = %verdict.label, what, "capture is mended");
+                    repair = true;
+                    tracing::warn!(table = %verdict.label, what, "capture is repaired");
                 }
                 Some(Fault::Stop { what, remedy }) => {
                     let free =
                         self.tables.get(&verdict.label).is_some_and(|t| t.state != TableState::Stopped);
-                    if free && !self.rests {
+                    if free && self.standing.writes_rows() {
                         self.stop_table(&verdict.label, &format!("{what}; to do: {remedy}")).await?;
                     }
                 }
             }
         }
-        if mend && !self.mending {
-            self.start_mend();
+        if repair && self.standing.forbids(Task::Capture).is_none() {
+            self.start_repair();
         }
-        self.asked = self.pair.ledger.requested().await?.is_some();
+        self.asked = look.asked;
         self.pair.board.update(|status| {
             status.capture_sound = sound;
             status.inspected_at = Some(Instant::now());
+            status.take_measures(&look.labels, &look.measures);
         });
-        self.measure().await
-    }
-
-    fn start_mend(&mut self) {
-        self.mending = true;
-        let pair = self.pair.clone();
-        let mend = async move {
-            let generations = pair.sides.source.install(&pair.plan, &|_| {}).await?;
-            Ok(Done::Mended(generations.into_iter().collect()))
-        };
-        self.jobs.spawn(async move { (Job::Mend, mend.await) });
-    }
-
-    async fn measure(&mut self) -> Result<()> {
-        let watched: Vec<(&String, Watch<'_>)> =
-            self.tables.iter().filter_map(|(l, t)| Some((l, t.watch()?))).collect();
-        let labels: Vec<String> = watched.iter().map(|(l, _)| (*l).clone()).collect();
-        let watches: Vec<Watch<'_>> = watched.into_iter().map(|(_, w)| w).collect();
-        let measures = self.pair.sides.source.measure(&watches).await?;
-        self.pair.board.update(|status| status.take_measures(&labels, &measures));
         Ok(())
+    }
+
+    /// The term is looked at before and after: no transaction on the target guards what is done on the source.
+    fn start_repair(&mut self) {
+        let pair = self.pair.clone();
+        self.spawn_beside(Beside::Repair, async move {
+            pair.ledger.check_term().await?;
+            let generations = pair.sides.source.install(&pair.plan, &|_| {}).await?;
+            pair.ledger.check_term().await?;
+            Ok(Done::Repaired(generations.into_iter().collect()))
+        });
     }
 
     pub(super) fn any_stopped(&self) -> bool {
-        !self.rests && self.tables.values().any(|t| t.state == TableState::Stopped)
+        self.standing.writes_rows() && self.tables.values().any(|t| t.state == TableState::Stopped)
     }
 
     /// Looks whether what stopped a table is gone. A table whose plan is another now needs a new start
-    /// of the whole database, which plans, installs capture and copies it anew.
-    pub(super) async fn look_again(&mut self) -> Result<()> {
-        let pair = self.pair.clone();
-        let (source, target) = tokio::try_join!(pair.sides.source.schema(), pair.sides.target.schema())?;
-        let circumstances = pair::circumstances(&pair.settings, Some(&pair.ledger)).await?;
-        let found = plan::make(&pair.database, &circumstances, &source, &target);
-        let verdicts = pair.sides.source.inspect(&pair.plan).await?;
-        let entry = pair.ledger.read().await?;
+    /// of the whole database, which plans, installs capture and begins a full resync.
+    pub(super) fn start_look_again(&mut self) {
         let now = Instant::now();
         let stopped: Vec<String> =
             self.tables.iter().filter(|(_, t)| t.may_look_again(now)).map(|(l, _)| l.clone()).collect();
-        for label in stopped {
-            let blocked = found.blockers.iter().any(|b| b.table.as_deref() == Some(&label));
-            let Some(fits) = found.table(&label).filter(|_| !blocked) else { continue };
-            let kept = entry.tables.iter().find(|t| t.label == label).and_then(|t| t.plan.as_ref());
-            if kept.is_some_and(|kept| pair::unannounced(kept, fits, entry.upgraded_at.is_some()).is_some()) {
-                continue;
-            }
-            let before = pair.plan.table(&label).map(TablePlan::shape);
-            if before.as_ref() != Some(&fits.shape()) {
-                let what = format!("{label}: its schema has changed and fits again; planned anew");
-                return Err(Error::new(Kind::Superseded, what));
-            }
-            let still = |v: &&crate::engine::Verdict| v.label == label && v.fault.is_some();
-            if verdicts.iter().any(|v| still(&v)) {
-                continue;
-            }
-            pair.ledger.set_stopped(&label, None).await?;
-            self.read_ledger().await?;
+        if stopped.is_empty() {
+            return;
         }
-        Ok(())
+        let pair = self.pair.clone();
+        self.spawn_beside(
+            Beside::LookAgain,
+            async move { Ok(Done::Resumable(resumable(&pair, stopped).await?)) },
+        );
+    }
+
+    /// Lets tables go on whose reason to stop is gone.
+    pub(super) async fn resume(&mut self, labels: &[String]) -> Result<()> {
+        for label in labels {
+            self.pair.ledger.resume(label).await?;
+        }
+        if labels.is_empty() { Ok(()) } else { self.read_ledger().await }
     }
 
     /// Removes covered log entries in small steps, in the background. The ledger's watermark is read
     /// first: only what the target has committed may go.
     pub(super) fn start_purge(&mut self) {
-        self.purging = true;
         let pair = self.pair.clone();
-        let purge = async move {
+        self.spawn_beside(Beside::Purge, async move {
             let ledger = pair.ledger.read().await?;
             // A restore of the target goes back behind what is covered now.
-            if ledger.phase == Phase::Upgrading || ledger.log_held_at.is_some() {
+            if ledger.standing().forbids(Task::Purge).is_some() || ledger.log_held_at.is_some() {
                 return Ok(Done::Purged);
             }
             for entry in ledger.tables {
@@ -121,13 +138,40 @@ impl Follow {
                     continue;
                 };
                 if entry.state == TableState::Replaying {
+                    pair.ledger.check_term().await?;
                     purge_table(&pair, table, &watermark).await?;
                 }
             }
             Ok(Done::Purged)
-        };
-        self.jobs.spawn(async move { (Job::Purge, purge.await) });
+        });
     }
+}
+
+/// Those of the stopped tables that may go on.
+async fn resumable(pair: &Pair, stopped: Vec<String>) -> Result<Vec<String>> {
+    let (source, target) = tokio::try_join!(pair.sides.source.schema(), pair.sides.target.schema())?;
+    let circumstances = pair::circumstances(&pair.settings, Some(&pair.ledger)).await?;
+    let found = plan::make(&pair.database, &circumstances, &source, &target);
+    let verdicts = pair.sides.source.inspect(&pair.plan).await?;
+    let entry = pair.ledger.read().await?;
+    let mut free = Vec::new();
+    for label in stopped {
+        let blocked = found.blockers.iter().any(|b| b.table.as_deref() == Some(&label));
+        let Some(fits) = found.table(&label).filter(|_| !blocked) else { continue };
+        let kept = entry.tables.iter().find(|t| t.label == label).and_then(|t| t.plan.as_ref());
+        if kept.is_some_and(|kept| pair::unannounced(kept, fits, entry.upgraded_at.is_some()).is_some()) {
+            continue;
+        }
+        let before = pair.plan.table(&label).map(TablePlan::shape);
+        if before.as_ref() != Some(&fits.shape()) {
+            let what = format!("{label}: its schema has changed and fits again; planned again");
+            return Err(Error::superseded(what));
+        }
+        if !verdicts.iter().any(|v| v.label == label && v.fault.is_some()) {
+            free.push(label);
+        }
+    }
+    Ok(free)
 }
 
 async fn purge_table(pair: &Pair, table: &TablePlan, watermark: &Watermark) -> Result<()> {

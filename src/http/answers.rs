@@ -31,11 +31,8 @@ pub(super) struct Report {
 }
 
 impl Report {
-    pub(super) fn new(settings: &Settings, mut databases: Vec<DatabaseStatus>) -> Self {
+    pub(super) fn new(settings: &Settings, databases: Vec<DatabaseStatus>) -> Self {
         let lag = settings.replay.in_sync_lag;
-        for database in &mut databases {
-            database.final_sync_seconds = advice::final_sync_seconds(database);
-        }
         let reasons = not_in_sync(&databases, lag);
         Report {
             schema_version: SCHEMA_VERSION,

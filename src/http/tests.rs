@@ -4,7 +4,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
 use super::*;
-use crate::model::{Phase, TableState};
+use crate::state::{Phase, TableState};
 use crate::status::{Role, TableStatus};
 
 struct Server {
@@ -63,6 +63,7 @@ fn table(lag_seconds: Option<f64>) -> TableStatus {
         lag_seconds,
         watermark_time: Some(1.0),
         parked: 0,
+        waiting_lookups: 0,
     }
 }
 

@@ -5,7 +5,8 @@ use std::collections::HashSet;
 use super::{from_json, integer, key_hash, now, one, owned, superseded, text, to_json};
 use crate::engine::{Arg, Origin, Source, Tx};
 use crate::error::{Error, Result};
-use crate::model::{Extent, Key, Phase, TablePlan, TableState, Watermark};
+use crate::model::{Extent, Key, TablePlan, Watermark};
+use crate::state::{Phase, TableState};
 
 /// What a target transaction is about to do to one table.
 #[derive(Clone, Copy)]
@@ -69,7 +70,7 @@ pub async fn hold_epoch(tx: &mut dyn Tx, database: &str, epoch: i64) -> Result<(
 
 /// Refuses unless the target is still highwater's to write: once it is final the application may be at
 /// work there (docs/how-it-works.md, "a final target is left alone"). With the epoch held the phase stays:
-/// [`Ledger::set_phase`](super::Ledger::set_phase) waits for it.
+/// what changes it takes the epoch exclusively.
 async fn check_phase(tx: &mut dyn Tx, database: &str) -> Result<()> {
     let sql = "SELECT phase FROM {l}databases WHERE database_name = ?1";
     let row = one(tx.rows(sql, &[database.into()]).await?)?;
@@ -109,7 +110,7 @@ pub async fn guard(tx: &mut dyn Tx, act: &Act<'_>) -> Result<Guarded> {
     let args: [Arg; 2] = [act.database.into(), label.as_str().into()];
     let row = one(tx.rows(&sql, &args).await?)?;
     let state: TableState = text(&row, 0)?.parse()?;
-    let copying = matches!(state, TableState::Copying | TableState::Reloading);
+    let copying = matches!(state, TableState::Copying | TableState::Resyncing);
     let fits = match act.step {
         Step::Chunk(_) => copying,
         Step::Batch { .. } => state == TableState::Replaying,

@@ -3,7 +3,8 @@
 use super::{from_json, integer, text};
 use crate::engine::{Arg, Identity, Origin, Stamp, Tx};
 use crate::error::Result;
-use crate::model::{Bounds, Extent, Key, Phase, TablePlan, TableState, Watermark};
+use crate::model::{Bounds, Extent, Key, TablePlan, Watermark};
+use crate::state::{AttemptState, Phase, Standing, TableState};
 
 /// What the ledger says of a database.
 #[derive(Debug, Clone)]
@@ -28,10 +29,17 @@ pub struct Entry {
     pub upgraded_at: Option<String>,
     /// Since when the change log is kept for a restore of the target, if it is.
     pub log_held_at: Option<String>,
-    /// The last cutover attempt, and whether it was invalidated.
+    /// The last cutover attempt.
     pub attempt: Attempt,
     /// Its tables.
     pub tables: Vec<TableEntry>,
+}
+
+impl Entry {
+    /// What may be done is asked of this.
+    pub fn standing(&self) -> Standing {
+        Standing { phase: self.phase, attempt: self.attempt.state }
+    }
 }
 
 /// A cutover attempt as the target knows it.
@@ -43,27 +51,6 @@ pub struct Attempt {
     pub state: AttemptState,
 }
 
-/// How a cutover attempt stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AttemptState {
-    /// Under way; the fence may be up.
-    Open,
-    /// It ended with the target equal to the fenced source.
-    Final,
-    /// It may never be used again; the fence may be lifted.
-    Invalid,
-}
-
-impl AttemptState {
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            AttemptState::Open => "open",
-            AttemptState::Final => "final",
-            AttemptState::Invalid => "invalid",
-        }
-    }
-}
-
 /// What the ledger says of a table.
 #[derive(Debug, Clone)]
 pub struct TableEntry {
@@ -71,6 +58,8 @@ pub struct TableEntry {
     pub label: String,
     /// Where it stands.
     pub state: TableState,
+    /// Where it was before it stopped; the same as `state` while it is not stopped.
+    pub before: TableState,
     /// Why, where that needs saying.
     pub reason: Option<String>,
     /// What is applied; `None` before its copy began.
@@ -92,7 +81,7 @@ pub struct TableEntry {
     pub bytes_copied: u64,
     /// Keys parked.
     pub parked: u64,
-    /// Entries of rows that are to be made equal again.
+    /// Entries of rows whose lookups wait to be done again.
     pub requeued: u64,
 }
 
@@ -146,7 +135,7 @@ pub(super) async fn table_entries(
               WHERE c.database_name = ?1 AND c.label = t.label), \
              (SELECT count(*) FROM {l}parked p WHERE p.database_name = ?1 AND p.label = t.label), \
              (SELECT count(*) FROM {l}requeued q WHERE q.database_name = ?1 AND q.label = t.label), t.plan_json, t.baseline, \
-             t.paused \
+             t.paused, t.state_before \
              FROM {l}tables t WHERE t.database_name = ?1 AND t.label = coalesce(?2, t.label) ORDER BY t.label",
             &args,
         )
@@ -157,6 +146,7 @@ pub(super) async fn table_entries(
             Ok(TableEntry {
                 label: text(r, 0)?.to_string(),
                 state: text(r, 1)?.parse()?,
+                before: text(r, 14)?.parse()?,
                 reason: r.get(2).cloned().flatten(),
                 watermark: r.get(3).and_then(Option::as_deref).map(Watermark::from_text).transpose()?,
                 origin: r.get(4).and_then(Option::as_deref).map(from_json).transpose()?,

@@ -1,23 +1,12 @@
-//! Who may work on the database, and the attempts to end the work.
+//! Requests for the lease, made by processes that don't hold it.
 
 use chrono::Utc;
 
-use super::{AttemptState, Ledger, integer, now, one, superseded};
-use crate::engine::{Arg, Stamp};
+use super::{Ledger, integer, one};
+use crate::engine::Arg;
 use crate::error::Result;
 
 impl Ledger {
-    /// Names us as the holder of the lease, which is held by a lock of the session.
-    ///
-    /// # Errors
-    /// When the target can't be written.
-    pub async fn name_holder(&self) -> Result<()> {
-        let sql = "UPDATE {l}databases SET holder = ?2, held_since = ?3 WHERE database_name = ?1";
-        let holder = self.actor.holder();
-        self.write(sql, &[self.database.as_str().into(), holder.into(), now().into()]).await?;
-        Ok(())
-    }
-
     /// Asks the holder for the lease, or withdraws the request.
     ///
     /// # Errors
@@ -37,45 +26,5 @@ impl Ledger {
         let sql = "SELECT request, requested_at FROM {l}databases WHERE database_name = ?1";
         let row = one(self.query(sql, &[self.database.as_str().into()]).await?)?;
         Ok(row.first().cloned().flatten().zip(integer(&row, 1).ok()))
-    }
-
-    /// Opens a cutover attempt: 1 + the greater of both sides' numbers, recorded here before the
-    /// source hears of it.
-    ///
-    /// # Errors
-    /// When the target can't be written.
-    pub async fn open_attempt(&self, seen_on_source: Stamp) -> Result<Stamp> {
-        let entry = self.read().await?;
-        let mine = entry.attempt.stamp;
-        let greatest = if seen_on_source.epoch == mine.epoch { seen_on_source.attempt } else { 0 };
-        let stamp = Stamp { epoch: mine.epoch, attempt: 1 + mine.attempt.max(greatest) };
-        let moved = self
-            .write(
-                "UPDATE {l}databases SET attempt = ?2, attempt_state = 'open' \
-                 WHERE database_name = ?1 AND attempt = ?3",
-                &[self.database.as_str().into(), stamp.attempt.into(), mine.attempt.into()],
-            )
-            .await?;
-        if moved == 1 { Ok(stamp) } else { Err(superseded(&self.database, "another attempt was begun")) }
-    }
-
-    /// Ends an attempt, with an event. It must be the last one and not invalidated before.
-    ///
-    /// # Errors
-    /// [`Kind::Superseded`](crate::error::Kind) when it is not.
-    pub async fn end_attempt(&self, stamp: Stamp, state: AttemptState) -> Result<()> {
-        let mut tx = self.target.begin().await?;
-        let moved = tx
-            .execute(
-                "UPDATE {l}databases SET attempt_state = ?3 WHERE database_name = ?1 AND attempt = ?2 \
-                 AND (attempt_state = 'open' OR ?3 = 'invalid')",
-                &[self.database.as_str().into(), stamp.attempt.into(), state.name().into()],
-            )
-            .await?;
-        if moved != 1 {
-            return Err(superseded(&self.database, "the cutover attempt is not the last one"));
-        }
-        self.event_in(tx.as_mut(), &format!("cutover attempt {stamp}: {}", state.name())).await?;
-        tx.commit().await
     }
 }

@@ -5,7 +5,8 @@ use sha2::{Digest, Sha256};
 use super::{Ledger, from_json, integer, now, one, text, to_json};
 use crate::engine::{Arg, Origin, Record, Script, Tx};
 use crate::error::Result;
-use crate::model::{Extent, Phase, TablePlan};
+use crate::model::{Extent, TablePlan};
+use crate::state::Transition;
 
 /// How a script stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,8 +132,8 @@ impl Ledger {
     /// # Errors
     /// When the target can't be written.
     pub async fn begin_upgrade(&self, hold: bool) -> Result<()> {
-        let mut tx = self.target.begin().await?;
-        self.phase_in(tx.as_mut(), Phase::Upgrading).await?;
+        let mut tx = self.begin_held().await?;
+        self.transition_in(tx.as_mut(), Transition::BeginUpgrade).await?;
         let former = "UPDATE {l}tables SET paused = NULL WHERE database_name = ?1";
         tx.execute(former, &[self.database.as_str().into()]).await?;
         if hold {
@@ -147,7 +148,7 @@ impl Ledger {
     /// When the target can't be written.
     pub async fn set_paused(&self, label: &str, extent: &Extent) -> Result<()> {
         let sql = "UPDATE {l}tables SET paused = ?3 WHERE database_name = ?1 AND label = ?2";
-        self.write(sql, &[self.database.as_str().into(), label.into(), to_json(extent).into()]).await?;
+        self.write_held(sql, &[self.database.as_str().into(), label.into(), to_json(extent).into()]).await?;
         Ok(())
     }
 
@@ -157,7 +158,7 @@ impl Ledger {
     /// When the target can't be written.
     pub async fn set_baseline(&self, label: &str, baseline: Option<String>) -> Result<()> {
         let sql = "UPDATE {l}tables SET baseline = ?3 WHERE database_name = ?1 AND label = ?2";
-        self.write(sql, &[self.database.as_str().into(), label.into(), baseline.into()]).await?;
+        self.write_held(sql, &[self.database.as_str().into(), label.into(), baseline.into()]).await?;
         Ok(())
     }
 
@@ -166,7 +167,7 @@ impl Ledger {
     /// # Errors
     /// When the target can't be written.
     pub async fn hold_log(&self, hold: bool) -> Result<()> {
-        let mut tx = self.target.begin().await?;
+        let mut tx = self.begin_held().await?;
         self.hold_in(tx.as_mut(), hold).await?;
         tx.commit().await
     }
@@ -183,14 +184,14 @@ impl Ledger {
     }
 
     /// Ends the upgrade in one step: the plans are kept, what is copied counts as copied under them, and
-    /// the phase is `phase`.
+    /// the database replays, or copies where nothing was `copied`.
     ///
     /// # Errors
     /// When the target can't be written.
-    pub async fn end_upgrade(&self, plan_hash: &str, tables: &[TablePlan], phase: Phase) -> Result<()> {
+    pub async fn end_upgrade(&self, plan_hash: &str, tables: &[TablePlan], copied: bool) -> Result<()> {
         let home = self.target.home().await?;
-        let mut tx = self.target.begin().await?;
-        self.phase_in(tx.as_mut(), phase).await?;
+        let mut tx = self.begin_held().await?;
+        self.transition_in(tx.as_mut(), Transition::EndUpgrade { copied }).await?;
         for table in tables {
             self.rebase_in(tx.as_mut(), table, None).await?;
         }
@@ -208,7 +209,7 @@ impl Ledger {
     /// When the target can't be written.
     pub async fn notice_restore(&self, tables: &[TablePlan]) -> Result<bool> {
         let home = self.target.home().await?;
-        let mut tx = self.target.begin().await?;
+        let mut tx = self.begin_held().await?;
         let known = one(tx.rows("SELECT home FROM {l}ledger", &[]).await?)?;
         let known = known.first().cloned().flatten();
         let is_restored = known.as_ref().is_some_and(|known| *known != home);

@@ -23,6 +23,7 @@ fn table(state: TableState) -> TableStatus {
         lag_seconds: None,
         watermark_time: None,
         parked: 2,
+        waiting_lookups: 0,
     }
 }
 

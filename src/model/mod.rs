@@ -8,7 +8,6 @@ mod rule;
 mod schema;
 mod seen;
 pub mod sql;
-mod state;
 
 pub use extent::{Extent, Mark, Position, Snapshot, Watermark};
 pub use name::TableName;
@@ -20,4 +19,3 @@ pub use schema::{
     CheckConstraint, Column, ForeignKey, Generation, Schema, Sequence, Table, TableKind, UniqueIndex,
 };
 pub use seen::Seen;
-pub use state::{Phase, TableState, Work};

@@ -11,10 +11,10 @@ use crate::cli::output::Failure;
 use crate::engine::{self, Fault, Fence, Options, Source, Target, Watch};
 use crate::error::{Error, Kind, Result};
 use crate::ledger::{Actor, Entry, Ledger};
-use crate::model::{Finding, Phase, Plan, TablePlan, TableState};
+use crate::model::{Finding, Plan, TablePlan};
 use crate::pair;
-use crate::plan;
-use crate::settings::{DatabaseSettings, Settings};
+use crate::settings::DatabaseSettings;
+use crate::state::TableState;
 use crate::status::{DatabaseStatus, Role};
 use crate::throttle::Throttle;
 
@@ -84,7 +84,6 @@ impl Observed {
 /// Looks at one database, again and again if need be.
 pub(super) struct Observer {
     database: DatabaseSettings,
-    settings: Arc<Settings>,
     actor: Actor,
     options: Options,
     source: Option<Arc<dyn Source>>,
@@ -101,7 +100,6 @@ impl Observer {
         };
         Observer {
             database: database.clone(),
-            settings: session.settings.clone(),
             actor: session.actor.clone(),
             options,
             source: None,
@@ -180,18 +178,13 @@ impl Observer {
 
     /// What both sides tell together: lags, and whether capture is sound.
     async fn look_at_both(&self, ledger: &Ledger, entry: &Entry, seen: &mut Observed) -> Result<()> {
-        let (Some(source), Some(target)) = (&self.source, &self.target) else { return Ok(()) };
-        let plan = if entry.phase == Phase::Upgrading {
-            // A schema that is half upgraded is none to plan by.
-            pair::kept_plan(source.as_ref(), &self.database.name, ledger, entry).await?
-        } else {
-            let circumstances = pair::circumstances(&self.settings, Some(ledger)).await?;
-            let (of_source, of_target) = tokio::try_join!(source.schema(), target.schema())?;
-            let plan = plan::make(&self.database, &circumstances, &of_source, &of_target);
-            // It takes note of what the plan leaves behind on purpose: else that would look like a fault.
-            source.survey(&of_source, &plan).await?;
-            plan
-        };
+        let Some(source) = &self.source else { return Ok(()) };
+        // By the plan that is carried out, and not by one made now: a lag takes the change logs and the ledger only,
+        // and a table of the target that somebody has locked must not hide it.
+        let schema = source.schema().await?;
+        let plan = pair::kept_plan(&schema, &self.database.name, ledger, entry).await?;
+        // It takes note of what the plan leaves behind on purpose: else that would look like a fault.
+        source.survey(&schema, &plan).await?;
         seen.status.take_entry(entry, Some(&plan));
         let plan = followed(plan, entry);
         measure(source.as_ref(), &plan, entry, &mut seen.status).await?;

@@ -8,8 +8,9 @@ use serde::Serialize;
 use super::observe::Observed;
 use crate::advice;
 use crate::cli::output::{self, Column, Failure, Report, Style};
-use crate::model::{Finding, Phase, TableState};
+use crate::model::Finding;
 use crate::settings::Settings;
+use crate::state::{Phase, TableState};
 use crate::status::{Role, SCHEMA_VERSION, TableStatus};
 
 /// How all databases stand.
@@ -29,11 +30,8 @@ pub(super) struct StatusReport {
 }
 
 impl StatusReport {
-    pub(super) fn new(settings: &Settings, mut databases: Vec<Observed>) -> Self {
+    pub(super) fn new(settings: &Settings, databases: Vec<Observed>) -> Self {
         let lag = settings.replay.in_sync_lag;
-        for database in &mut databases {
-            database.status.final_sync_seconds = advice::final_sync_seconds(&database.status);
-        }
         let reasons: Vec<String> = databases.iter().flat_map(|d| not_in_sync(d, lag)).collect();
         StatusReport {
             schema_version: SCHEMA_VERSION,
@@ -162,9 +160,6 @@ fn facts(database: &Observed) -> Vec<String> {
     }
     if let Some(seconds) = status.oldest_transaction_seconds {
         facts.push(format!("oldest transaction on the source: {}", advice::duration(seconds)));
-    }
-    if let Some(seconds) = status.final_sync_seconds {
-        facts.push(format!("a final sync now: about {}", advice::duration(seconds)));
     }
     facts
 }

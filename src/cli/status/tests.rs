@@ -3,8 +3,8 @@ use super::show::StatusReport;
 use crate::cli::output::{Failure, Report, Style};
 use crate::engine::{Fence, Stamp};
 use crate::error::{Error, Kind};
-use crate::model::{Phase, TableState};
 use crate::settings::{DatabaseSettings, Endpoint, Glob, Settings};
+use crate::state::{Phase, TableState};
 use crate::status::TableStatus;
 
 fn database() -> DatabaseSettings {
@@ -36,6 +36,7 @@ fn table(name: &str, state: TableState) -> TableStatus {
         lag_seconds: replaying.then_some(2.5),
         watermark_time: replaying.then_some(1_700_000_000.0),
         parked: 0,
+        waiting_lookups: 0,
     }
 }
 
@@ -63,7 +64,6 @@ database shop: replaying
   target: postgres://staging/shop
   at work: run on host by me, process 7, since 2026-01-02T03:04:05Z
   oldest transaction on the source: 0.2 s
-  a final sync now: about 1.1 s
  table   state      rows copied  lag, rows  lag, time  in the target up to   parked
  orders  replaying       50,000      1,234      2.5 s  2023-11-14T22:13:20Z       0
 ";
