@@ -31,13 +31,10 @@ pub const VERSION: i64 = 4;
 
 /// The portable statements that make the ledger's tables; `{text}` is the type of long texts.
 pub fn tables() -> impl Iterator<Item = String> {
-    include_str!("../sql/ledger/tables.sql")
-        .split(';')
-        .map(|statement| {
-            let lines = statement.lines().filter(|line| !line.starts_with("--"));
-            lines.collect::<Vec<_>>().join("\n").trim().to_string()
-        })
-        .filter(|statement| !statement.is_empty())
+    let lines = include_str!("../sql/ledger/tables.sql").lines().filter(|line| !line.starts_with("--"));
+    let statements = lines.collect::<Vec<_>>().join("\n");
+    let statements: Vec<String> = statements.split(';').map(|s| s.trim().to_string()).collect();
+    statements.into_iter().filter(|statement| !statement.is_empty())
 }
 
 /// Who does what the ledger records.

@@ -38,6 +38,7 @@ const ROWS_COPIED: &str = "highwater_rows_copied_total";
 const ROWS_APPLIED: &str = "highwater_rows_applied_total";
 const BATCH_APPLY: &str = "highwater_batch_apply_seconds";
 const PARKED: &str = "highwater_parked_rows";
+const WAITING_LOOKUPS: &str = "highwater_waiting_lookups";
 const ERRORS: &str = "highwater_errors_total";
 const LEASE_HELD: &str = "highwater_lease_held";
 const UP: &str = "highwater_up";
@@ -183,6 +184,7 @@ fn publish_state(database: &str, table: &TableStatus) {
         gauge!(STATE, &labels).set(flag(state == table.state));
     }
     gauge!(PARKED, &labels).set(approximate(table.parked));
+    gauge!(WAITING_LOOKUPS, &labels).set(approximate(table.waiting_lookups));
     if let Some(time) = table.watermark_time {
         gauge!(WATERMARK, &labels).set(time);
     }
@@ -267,6 +269,11 @@ fn describe() {
     );
     describe_histogram!(BATCH_APPLY, Unit::Seconds, "Time to apply a batch in the target, in seconds.");
     describe_gauge!(PARKED, Unit::Count, "Keys whose rows the target refused; they are tried again.");
+    describe_gauge!(
+        WAITING_LOOKUPS,
+        Unit::Count,
+        "Notes of rows whose lookups are to be done again, because what they look up has changed."
+    );
     describe_counter!(ERRORS, Unit::Count, "Errors since this process began, by `kind`.");
     describe_gauge!(
         LEASE_HELD,

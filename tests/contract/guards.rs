@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use highwater::apply;
-use highwater::engine::{Feed, Limits, Watch};
+use highwater::engine::{Feed, Limits, Stamp, Watch};
 use highwater::error::{Kind, Result};
 use highwater::ledger::{Act, Actor, Step, TableEntry};
 use highwater::model::{Applied, Batch, Bounds, Layout, States, TablePlan};
@@ -27,14 +27,14 @@ contract!(
 const LIMITS: Limits = Limits { rows: 1_000, bytes: 1 << 20 };
 
 /// The shop after its copy, at work in this process.
-struct Bench {
-    pair: Pair,
-    working: Working,
-    table: TablePlan,
-    entry: TableEntry,
+pub(super) struct Bench {
+    pub(super) pair: Pair,
+    pub(super) working: Working,
+    pub(super) table: TablePlan,
+    pub(super) entry: TableEntry,
 }
 
-async fn bench(engine: Engine) -> Bench {
+pub(super) async fn bench(engine: Engine) -> Bench {
     let (pair, highwater) = shop(engine).await;
     highwater.run(&["copy"]).await.ok();
     let database = DatabaseSettings {
@@ -58,6 +58,11 @@ async fn bench(engine: Engine) -> Bench {
 }
 
 impl Bench {
+    /// The number of the last attempt.
+    pub(super) async fn entry_stamp(&self) -> Stamp {
+        self.working.ledger.read().await.unwrap().attempt.stamp
+    }
+
     async fn note(&self, note: &str) {
         self.pair.source.execute(&format!("UPDATE parents SET note = '{note}' WHERE id = 1")).await;
     }

@@ -13,6 +13,7 @@ mod parked;
 mod races;
 mod rules;
 mod scripts;
+mod states;
 mod upgrade;
 
 use std::time::Duration;

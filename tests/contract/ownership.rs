@@ -71,7 +71,7 @@ async fn native_rows_outlive_a_copy_anew(engine: Engine) {
     without_capture(&pair, "DELETE FROM users WHERE id = 4; INSERT INTO users VALUES (7, 'gus')").await;
     // Whether production made the removed row anew meanwhile can't be told: it is parked.
     let daemon = highwater.spawn(&["run"]);
-    daemon.wait_for_log("copied anew").await;
+    daemon.wait_for_log("full resync").await;
     assert_eq!(daemon.terminate().await, Some(0));
     highwater.run(&["final-sync"]).await.expect_code(4).says("the upgrade deleted this row");
     assert_eq!(on_target(&pair).await, ["1", "3", "5", "7", "1000", "1001"]);

@@ -65,7 +65,7 @@ async fn a_target_restored_after_the_log_was_purged(engine: Engine) {
     // from the log.
     pair.target.execute(backup.1).await;
     let daemon = highwater.spawn(&["run"]);
-    daemon.wait_for_log("copied anew").await;
+    daemon.wait_for_log("full resync").await;
     daemon.wait_until_in_sync().await;
     eventually_same(&pair).await;
 }
@@ -113,7 +113,7 @@ async fn capture_that_was_removed_is_put_back_and_the_table_copied_anew(engine: 
         triggers.iter().map(|row| format!("DROP TRIGGER \"{}\"{on};", row[0].as_ref().unwrap())).collect();
     drop_all.push_str("UPDATE parents SET note = 'unseen' WHERE id = 3; DELETE FROM parents WHERE id = 490;");
     pair.source.execute(&drop_all).await;
-    daemon.wait_for_log("copied anew").await;
+    daemon.wait_for_log("full resync").await;
     daemon.wait_until_in_sync().await;
     eventually_same(&pair).await;
     pair.source.execute("UPDATE parents SET note = 'seen' WHERE id = 4").await;

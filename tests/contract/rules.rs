@@ -25,7 +25,7 @@ pub(super) fn rule(highwater: Highwater, text: &str) -> Highwater {
 }
 
 /// Two tables, the second of which names a row of the first by its name; staging has its number.
-async fn apps(engine: Engine) -> (Pair, Highwater) {
+pub(super) async fn apps(engine: Engine) -> (Pair, Highwater) {
     apps_looked_up(engine, "(SELECT a.id FROM apps a WHERE a.name = changed.app)").await
 }
 

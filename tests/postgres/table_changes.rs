@@ -48,7 +48,7 @@ async fn a_dropped_log_does_not_break_production() {
     let daemon = highwater.spawn(&["run"]);
     daemon.wait_until_in_sync().await;
     follows(&pair, &[]).await;
-    assert!(daemon.log().contains("copied anew"), "{}", daemon.log());
+    assert!(daemon.log().contains("full resync"), "{}", daemon.log());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -58,7 +58,7 @@ async fn a_disabled_trigger_is_noticed() {
     let daemon = highwater.spawn(&["run"]);
     daemon.wait_until_in_sync().await;
     pair.source.execute("ALTER TABLE t DISABLE TRIGGER ALL; UPDATE t SET v = 'unseen' WHERE id = 5").await;
-    daemon.wait_for_log("copied anew").await;
+    daemon.wait_for_log("full resync").await;
     follows(&pair, &[]).await;
     pair.source.execute("UPDATE t SET v = 'seen' WHERE id = 6").await;
     follows(&pair, &[]).await;
