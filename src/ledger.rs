@@ -145,7 +145,7 @@ impl Ledger {
         let row = one(tx
             .rows(
                 "SELECT phase, identity, plan_hash, holder, held_since, request, requested_at, attempt, \
-                 attempt_state, as_of, upgraded_at, log_held_at FROM {l}databases WHERE database_name = ?1",
+                 attempt_state, as_of, upgraded_at, log_held_at, left_out FROM {l}databases WHERE database_name = ?1",
                 &name,
             )
             .await?)?;
@@ -165,6 +165,7 @@ impl Ledger {
             as_of: text(9).unwrap_or_default(),
             upgraded_at: text(10),
             log_held_at: text(11),
+            left_out: text(12).map_or(Ok(Vec::new()), |json| from_json(&json))?,
             request: text(5).zip(integer(&row, 6).ok()),
             attempt: Attempt {
                 stamp: Stamp { epoch, attempt: integer(&row, 7)? },
@@ -299,12 +300,20 @@ impl Ledger {
     /// When the target can't be written.
     pub async fn forget(&self, label: &str) -> Result<()> {
         let mut tx = self.target.begin().await?;
+        self.forget_in(tx.as_mut(), label).await?;
+        tx.commit().await
+    }
+
+    async fn forget_in(&self, tx: &mut dyn Tx, label: &str) -> Result<()> {
+        let mut forgotten = 0;
         for table in ["chunks", "parked", "native", "removed", "requeued", "tables"] {
             let sql = format!("DELETE FROM {{l}}{table} WHERE database_name = ?1 AND label = ?2");
-            tx.execute(&sql, &[self.database.as_str().into(), label.into()]).await?;
+            forgotten += tx.execute(&sql, &[self.database.as_str().into(), label.into()]).await?;
         }
-        self.event_in(tx.as_mut(), &format!("{label}: excluded by the settings, forgotten")).await?;
-        tx.commit().await
+        if forgotten > 0 {
+            self.event_in(tx, &format!("{label}: excluded by the settings, forgotten")).await?;
+        }
+        Ok(())
     }
 
     /// Begins the copy of a table (`state` is [`TableState::Copying`] or [`TableState::Reloading`]),

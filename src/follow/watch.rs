@@ -85,6 +85,7 @@ impl Follow {
             self.tables.iter().filter(|(_, t)| t.may_look_again(now)).map(|(l, _)| l.clone()).collect();
         for label in stopped {
             let blocked = found.blockers.iter().any(|b| b.table.as_deref() == Some(&label));
+            let blocked = blocked || entry.left_out.contains(&label);
             let Some(fits) = found.table(&label).filter(|_| !blocked) else { continue };
             let kept = entry.tables.iter().find(|t| t.label == label).and_then(|t| t.plan.as_ref());
             if kept.is_some_and(|kept| pair::unannounced(kept, fits, entry.upgraded_at.is_some()).is_some()) {
