@@ -150,12 +150,7 @@ const RESTORE_OR_EMPTY: &str = "restore staging to before the upgrade, let repla
                                 the table on the target, `highwater upgrade --done`, and once its rows are copied \
                                 insert again what the upgrade had made there";
 
-async fn after_copy(
-    pair: &Pair,
-    table: &TablePlan,
-    entry: &TableEntry,
-    captured: &Plan,
-) -> Result<Origins> {
+async fn after_copy(pair: &Pair, table: &TablePlan, entry: &TableEntry, captured: &Plan) -> Result<Origins> {
     let watch = watch(table, entry)?;
     same_keys(table, entry)?;
     let found = match keyed(pair, table, entry, watch).await {

@@ -39,11 +39,7 @@ pub(super) async fn sift(
 
 /// Unstages keys whose rows the upgrade deleted, unless production deleted or inserted them since. Returns
 /// those to be parked.
-async fn removed(
-    tx: &mut dyn Tx,
-    act: &Act<'_>,
-    parked: &HashSet<String>,
-) -> Result<Vec<(Key, String)>> {
+async fn removed(tx: &mut dyn Tx, act: &Act<'_>, parked: &HashSet<String>) -> Result<Vec<(Key, String)>> {
     let numbers = tx.staged(act.table).await?;
     let keys = tx.staged_keys(act.table, &numbers).await?;
     let hits = owned::among(tx, act, Owned::Removed, &keys).await?;

@@ -87,7 +87,8 @@ pub(super) async fn run(session: &Session, args: &UpgradeArgs) -> Result<u8> {
         [database] => vec![(database.name.clone(), Ok(one(session, database, options, &boards[0]).await?))],
         databases => several(session, databases, options, &boards).await,
     };
-    let codes: Vec<u8> = ended.iter().map(|(_, ended)| ended.as_ref().map_or_else(Error::exit_code, |_| 0)).collect();
+    let codes: Vec<u8> =
+        ended.iter().map(|(_, ended)| ended.as_ref().map_or_else(Error::exit_code, |_| 0)).collect();
     output::report(&Outcome::new(ended), session.json)?;
     Ok(output::worst(codes))
 }

@@ -198,8 +198,12 @@ impl Ledger {
             self.forget_in(tx.as_mut(), label).await?;
         }
         let sql = "UPDATE {l}databases SET plan_hash = ?2, upgraded_at = ?3, left_out = ?4 WHERE database_name = ?1";
-        let args =
-            [self.database.as_str().into(), plan.hash.as_str().into(), now().into(), to_json(&left_out).into()];
+        let args = [
+            self.database.as_str().into(),
+            plan.hash.as_str().into(),
+            now().into(),
+            to_json(&left_out).into(),
+        ];
         tx.execute(sql, &args).await?;
         tx.execute("UPDATE {l}ledger SET home = ?1", &[home.into()]).await?;
         self.event_in(tx.as_mut(), "the schema is upgraded").await?;

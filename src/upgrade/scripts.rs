@@ -55,7 +55,8 @@ pub(super) fn read(settings: &UpgradeSettings, session: &dyn Script) -> Result<V
         let text = std::fs::read_to_string(path)
             .map_err(|e| Error::refused(format!("script {} can't be read", path.display())).because(e))?;
         let text = text.strip_prefix('\u{feff}').map(str::to_string).unwrap_or(text);
-        let split = session.split(&text).map_err(|e| Error::refused(format!("script {}:{e}", path.display())));
+        let split =
+            session.split(&text).map_err(|e| Error::refused(format!("script {}:{e}", path.display())));
         if settings.transaction == UpgradeTransaction::Whole {
             let parsed = split.as_ref().map_err(|e| not_whole(&e.summary()))?;
             if let Some(obstacle) = &parsed.obstacle {

@@ -55,7 +55,11 @@ impl<'a, 'r> Steps<'a, 'r> {
                 open = true;
             }
             if let Err(error) = self.run_here(n).await {
-                return Err(self.script.failed(n, &error, "nothing of the script stays: it is undone as a whole"));
+                return Err(self.script.failed(
+                    n,
+                    &error,
+                    "nothing of the script stays: it is undone as a whole",
+                ));
             }
             fault::point("after_statement").await?;
         }
@@ -242,9 +246,11 @@ impl<'a, 'r> Steps<'a, 'r> {
             return script.failed(n, &error, "it may or may not have taken effect");
         }
         match self.reopen(ledger, n).await {
-            Ok(next) if next == n && self.is_partial(n) => {
-                script.failed(n, &error, "it is next; it ran outside a transaction, and part of it may have stayed")
-            }
+            Ok(next) if next == n && self.is_partial(n) => script.failed(
+                n,
+                &error,
+                "it is next; it ran outside a transaction, and part of it may have stayed",
+            ),
             Ok(next) if next == n => {
                 script.failed(n, &error, "it is next: correct it, then `highwater upgrade` again")
             }
@@ -270,7 +276,9 @@ impl<'a, 'r> Steps<'a, 'r> {
     /// to its end, and what came behind it is undone.
     async fn reopen(&self, ledger: &Ledger, n: usize) -> Result<usize> {
         let known = ledger.scripts().await?;
-        let Some(mut entry) = known.into_iter().find(|k| k.ordinal == self.entry.ordinal) else { return Ok(0) };
+        let Some(mut entry) = known.into_iter().find(|k| k.ordinal == self.entry.ordinal) else {
+            return Ok(0);
+        };
         if entry.state == ScriptState::Running {
             let committed = usize::try_from(entry.statements).unwrap_or_default();
             self.script.mark(&mut entry, ScriptState::Open, n.min(committed + 1));

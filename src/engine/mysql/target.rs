@@ -20,8 +20,7 @@ use super::value::{join, literal, quote};
 use super::{catalog, checks, further, lease, look, remove, schema, script, survey};
 use crate::engine::template::fill;
 use crate::engine::{
-    digest,
-    CaptureHere, Client, Definition, Identity, Lease, Options, Record, Script, Survey, Target, Tx,
+    CaptureHere, Client, Definition, Identity, Lease, Options, Record, Script, Survey, Target, Tx, digest,
 };
 use crate::error::{At, Error, Result};
 use crate::ledger;

@@ -14,8 +14,7 @@ use super::tx::PgTx;
 use super::{catalog, define, lease, probe, readiness, script};
 use crate::engine::template::fill;
 use crate::engine::{
-    digest,
-    CaptureHere, Client, Definition, Identity, Lease, Options, Record, Script, Survey, Target, Tx,
+    CaptureHere, Client, Definition, Identity, Lease, Options, Record, Script, Survey, Target, Tx, digest,
 };
 use crate::error::{Error, Result};
 use crate::ledger;
