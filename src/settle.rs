@@ -122,7 +122,7 @@ impl Part {
 }
 
 impl Origins {
-    /// What an upgrade is not expected to do (docs/how-it-works.md, "an upgrade's will must be plausible").
+    /// What an upgrade is not expected to do (docs/how-it-works.md, "ownership is known, not guessed").
     fn implausible(&self, allowed: f64) -> Option<String> {
         let said = |verb: &str, keys: Part| {
             (keys.some > FEW_KEYS && keys.share() > allowed).then(|| {
