@@ -75,7 +75,8 @@ impl PgScript {
         if is_set {
             self.set_role(NO_ROLE).await?;
         }
-        let done = tx::bind(sql, args).execute(&mut self.connection).await?;
+        // Not kept in the session: the script may say DISCARD ALL.
+        let done = tx::bind(sql, args).persistent(false).execute(&mut self.connection).await?;
         if is_set {
             self.set_role(&role).await?;
         }
