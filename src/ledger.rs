@@ -149,8 +149,9 @@ impl Ledger {
         let row = one(tx
             .rows(
                 "SELECT d.phase, d.identity, d.plan_hash, t.holder, t.held_since, d.request, d.requested_at, \
-                 d.attempt, d.attempt_state, d.as_of, d.upgraded_at, d.log_held_at FROM {l}databases d \
-                 JOIN {l}terms t ON t.database_name = d.database_name WHERE d.database_name = ?1",
+                 d.attempt, d.attempt_state, d.as_of, d.upgraded_at, d.log_held_at, d.left_out \
+                 FROM {l}databases d JOIN {l}terms t ON t.database_name = d.database_name \
+                 WHERE d.database_name = ?1",
                 &name,
             )
             .await?)?;
@@ -172,6 +173,7 @@ impl Ledger {
             as_of: text(9).unwrap_or_default(),
             upgraded_at: text(10),
             log_held_at: text(11),
+            left_out: text(12).map_or(Ok(Vec::new()), |json| from_json(&json))?,
             request: text(5).zip(integer(&row, 6).ok()),
             attempt: Attempt { stamp: Stamp { epoch, attempt: integer(&row, 7)? }, state: attempt },
             tables,
@@ -299,12 +301,20 @@ impl Ledger {
     /// When the target can't be written.
     pub async fn forget(&self, label: &str) -> Result<()> {
         let mut tx = self.begin_held().await?;
+        self.forget_in(tx.as_mut(), label).await?;
+        tx.commit().await
+    }
+
+    async fn forget_in(&self, tx: &mut dyn Tx, label: &str) -> Result<()> {
+        let mut forgotten = 0;
         for table in ["chunks", "parked", "native", "removed", "requeued", "tables"] {
             let sql = format!("DELETE FROM {{l}}{table} WHERE database_name = ?1 AND label = ?2");
-            tx.execute(&sql, &[self.database.as_str().into(), label.into()]).await?;
+            forgotten += tx.execute(&sql, &[self.database.as_str().into(), label.into()]).await?;
         }
-        self.event_in(tx.as_mut(), &format!("{label}: excluded by the settings, forgotten")).await?;
-        tx.commit().await
+        if forgotten > 0 {
+            self.event_in(tx, &format!("{label}: excluded by the settings, forgotten")).await?;
+        }
+        Ok(())
     }
 
     /// The chunks of a table that are not done.

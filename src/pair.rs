@@ -247,6 +247,8 @@ pub async fn prepare(
     let circumstances = circumstances(settings, known.as_ref()).await?;
     let is_begun = entry.as_ref().is_some_and(|e| e.identity.is_some());
     let mut plan = plan_in(sides, database, &circumstances, known.as_ref(), is_begun).await?;
+    let included: Vec<Finding> = entry.iter().flat_map(|e| included_since_upgrade(&plan, e)).collect();
+    plan.blockers.extend(included);
     let began = entry.as_ref().filter(|e| e.identity.is_some());
     check_identity(&database.name, began.and_then(|e| e.identity.as_ref()), &sides.identity)?;
     let fatal: Vec<Finding> = match began {
@@ -287,12 +289,20 @@ pub async fn prepare(
     if ledger.notice_restore(&plan.tables).await? {
         tracing::warn!(database = %database.name, "the target was restored: replay goes on from there");
     }
-    ledger.register(&identity, &plan.hash, &plan.tables).await?;
+    let known = ledger.read().await?;
+    // Those that were not part of the upgrade are registered to be shown as stopped.
+    let left_out = stopped.iter().filter(|t| known.left_out.contains(&t.label()));
+    let registered: Vec<TablePlan> = plan.tables.iter().chain(left_out).cloned().collect();
+    ledger.register(&identity, &plan.hash, &registered).await?;
     for entry in ledger.read().await?.tables.iter().filter(|t| plan.table(&t.label).is_none()) {
         let blocker = plan.blockers.iter().find(|b| b.table.as_ref() == Some(&entry.label));
         let unwanted = |name: &TableName| !database.wants(name.schema.as_deref(), &name.name);
         if plan.excluded.iter().any(|name| name.to_string() == entry.label && unwanted(name)) {
-            ledger.forget(&entry.label).await?;
+            if known.upgraded_at.is_none() || known.left_out.contains(&entry.label) {
+                ledger.forget(&entry.label).await?;
+            } else {
+                ledger.stop(&entry.label, EXCLUDED_SINCE_UPGRADE).await?;
+            }
         } else if let Some(blocker) = blocker {
             let reason = format!("{}; to do: {}", blocker.what, blocker.remedy);
             ledger.stop(&entry.label, &reason).await?;
@@ -378,7 +388,9 @@ async fn watch(
 /// # Errors
 /// When the ledger can't be read.
 pub async fn kept_plan(schema: &Schema, database: &str, ledger: &Ledger, entry: &Entry) -> Result<Plan> {
-    let is_there = |t: &TablePlan| schema.tables.iter().any(|found| found.name == t.source);
+    let is_there = |t: &TablePlan| {
+        schema.tables.iter().any(|found| found.name == t.source) && !entry.left_out.contains(&t.label())
+    };
     let tables: Vec<TablePlan> = ledger.kept_plans().await?.into_iter().filter(is_there).collect();
     let others = schema.tables.iter().map(|t| &t.name).filter(|n| !tables.iter().any(|t| t.source == **n));
     Ok(Plan {
@@ -450,6 +462,22 @@ fn keep_unannounced(plan: &mut Plan, entry: Option<&Entry>) -> Generations {
         }
     }
     changed
+}
+
+/// Why a table stops that the settings of this process exclude, and those of `highwater upgrade --done` did not:
+/// forgotten, its rows would be production's again under the next process that includes it.
+const EXCLUDED_SINCE_UPGRADE: &str = "the settings exclude it, and it was part of the upgrade; to do: start highwater \
+                                      with the settings that `highwater upgrade --done` had; if it is meant to be \
+                                      excluded: `highwater upgrade --begin`, then `--done`";
+
+/// What forbids carrying tables that the settings of `highwater upgrade --done` excluded: which rows of them the
+/// upgrade made or deleted is not known, so replay would undo the upgrade.
+fn included_since_upgrade(plan: &Plan, entry: &Entry) -> Vec<Finding> {
+    let remedy = "start highwater with the settings that `highwater upgrade --done` had; if it is meant to be included: \
+                  `highwater upgrade --begin`, then `--done`";
+    let what = "the settings include it, and excluded it when its upgrade was done";
+    let left_out = plan.tables.iter().filter(|t| entry.left_out.contains(&t.label()));
+    left_out.map(|t| Finding::of(&t.source, what, remedy)).collect()
 }
 
 /// What forbids going on with a table whose target was changed while the source was not, and no upgrade

@@ -1,4 +1,4 @@
-//! Finds out, once the target's schema is upgraded, which rows are whose: keys that only the target has
+//! Classifies rows by origin: finds out, once the target's schema is upgraded, which rows are whose: keys that only the target has
 //! are *native* (the upgrade made them), keys that only the source has and that are not dirty are *removed*
 //! (the upgrade deleted them). Replay and verification leave both alone
 //! (docs/how-it-works.md, "ownership is known, not guessed").
@@ -9,20 +9,14 @@
 
 use std::collections::HashSet;
 
-use sha2::{Digest, Sha256};
-
 use crate::copy::no_rows;
 use crate::engine::{Feed, KeyDifferences, Limits, Origin, Source, Target, Tx, Watch};
 use crate::error::{At, Error, Kind, Result};
 use crate::ledger::{Ledger, TableEntry, owned, owned::Owned};
-use crate::model::{Block, Bounds, Extent, Key, Layout, OnDelete, Schema, Strategy, TablePlan};
+use crate::model::{Block, Bounds, Extent, Key, Layout, OnDelete, Plan, Schema, Strategy, TablePlan};
 use crate::pair::{self, Pair};
 use crate::plan;
-use crate::settings::EngineKind;
 use crate::state::TableState;
-
-/// How many rows of a keyless table are compared one by one.
-const MOST_COMPARED: usize = 200_000;
 
 /// What was found of one table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,42 +29,119 @@ pub struct Settled {
     pub removed: u64,
 }
 
-/// Settles every table of the plan; gives those of which not all is production's. Each is recorded in one
-/// transaction; dying between does no harm, as settling again finds the same.
+/// The least share of a table's keys, and the least number of them, that is not taken for an upgrade's will
+/// unless the settings say so.
+const USUAL_SHARE: f64 = 0.2;
+const FEW_KEYS: u64 = 1_000;
+
+/// Classifies the rows of every table of the plan; gives the tables of which not all rows are production's.
+/// Nothing is recorded before all tables are found to be plausible. Then each is recorded in one transaction;
+/// dying between does no harm, as classifying again finds the same.
 ///
 /// # Errors
-/// [`Kind::Refused`] when it can't be told whose rows are whose; nothing is recorded of that table then.
+/// [`Kind::Refused`] when it can't be told whose rows are whose, or when so many keys differ that it need not be
+/// what the upgrade was meant to do.
 pub async fn settle(pair: &Pair) -> Result<Vec<Settled>> {
     let entry = pair.ledger.read().await?;
-    let mut all = Vec::new();
+    let schema = pair.sides.source.schema().await?;
+    let captured = pair::kept_plan(&schema, &pair.database.name, &pair.ledger, &entry);
+    let captured = captured.await?;
+    let (mut found, mut implausible) = (Vec::new(), Vec::new());
     for table in &pair.plan.tables {
         let label = table.label();
-        let copied = entry.tables.iter().find(|t| t.label == label && t.state != TableState::Waiting);
-        let found = match (table.strategy, copied) {
+        let copied = entry.tables.iter().find(|t| t.label == label && t.watermark.is_some());
+        let origins = match (table.strategy, copied) {
             (Strategy::Whole, None) => continue,
             (Strategy::Whole, Some(entry)) => {
                 whole(pair, table, entry).await.at(&table.source)?;
                 continue;
             }
             (Strategy::Keyed, None) => before_copy(pair, table).await.at(&table.source)?,
-            (Strategy::Keyed, Some(entry)) => after_copy(pair, table, entry).await.at(&table.source)?,
+            (Strategy::Keyed, Some(entry)) => {
+                after_copy(pair, table, entry, &captured).await.at(&table.source)?
+            }
         };
-        if found.native + found.removed > 0 {
-            let what =
-                format!("{label}: the upgrade made {} rows and deleted {}", found.native, found.removed);
+        let share = plan::origin_share(&pair.database, &table.source).unwrap_or(USUAL_SHARE);
+        match origins.implausible(share) {
+            Some(what) => implausible.push(format!("{label}: {what}")),
+            None => found.push((table, origins)),
+        }
+    }
+    if !implausible.is_empty() {
+        return Err(refuse_implausible(pair, &implausible));
+    }
+    let mut all = Vec::new();
+    for (table, origins) in found {
+        let settled = record(pair, table, &origins).await.at(&table.source)?;
+        if settled.native + settled.removed > 0 {
+            let what = format!(
+                "{}: the upgrade made {} rows and deleted {}",
+                settled.label, settled.native, settled.removed
+            );
             pair.ledger.event(&what).await?;
-            all.push(found);
+            all.push(settled);
         }
     }
     Ok(all)
 }
 
-/// Nothing is copied yet: every row that stands there is the upgrade's.
-async fn before_copy(pair: &Pair, table: &TablePlan) -> Result<Settled> {
+fn refuse_implausible(pair: &Pair, implausible: &[String]) -> Error {
+    let what = format!(
+        "the upgrade changed which rows there are by more than an upgrade is expected to: {}",
+        implausible.join("; ")
+    );
+    Error::refused(what).remedy(format!(
+        "if that is what the upgrade is meant to do, say so in the settings: `[[database.{}.table]]` with `name` and \
+         `origin_share = 1.0` (the share that is meant); else restore staging to before the upgrade, and upgrade again",
+        pair.database.name
+    ))
+}
+
+/// Which keys of a table are not production's to change, and how many of them this upgrade added.
+#[derive(Default)]
+struct Origins {
+    native: Vec<Key>,
+    removed: Vec<Key>,
+    /// Keys that this upgrade made, of all that the target's own rows have.
+    made: Part,
+    /// Keys that this upgrade deleted, of all that the source has.
+    deleted: Part,
+}
+
+/// Some of all.
+#[derive(Debug, Clone, Copy, Default)]
+struct Part {
+    some: u64,
+    all: u64,
+}
+
+impl Part {
+    fn share(self) -> f64 {
+        self.some as f64 / self.all.max(1) as f64
+    }
+}
+
+impl Origins {
+    /// What an upgrade is not expected to do (docs/how-it-works.md, "ownership is known, not guessed").
+    fn implausible(&self, allowed: f64) -> Option<String> {
+        let said = |verb: &str, keys: Part| {
+            (keys.some > FEW_KEYS && keys.share() > allowed).then(|| {
+                format!("it {verb} {} of {} keys ({:.0} %)", keys.some, keys.all, keys.share() * 100.0)
+            })
+        };
+        let said: Vec<String> =
+            [said("made", self.made), said("deleted", self.deleted)].into_iter().flatten().collect();
+        (!said.is_empty()).then(|| said.join(" and "))
+    }
+}
+
+/// Nothing is copied yet: every row that stands there is the upgrade's. No row of production's was there that it
+/// could have changed.
+async fn before_copy(pair: &Pair, table: &TablePlan) -> Result<Origins> {
     let mut tx = pair.sides.target.begin().await?;
     let nothing = no_rows(table.form);
     let found = tx.compare_keys(table, Feed::Read(&nothing)).await?;
-    record(pair, tx, table, &found.target_only, &[]).await
+    Ok(Origins { native: found.target_only, ..Origins::default() })
 }
 
 /// What to do where the change log does not tell what production did: both ways end with rows of which
@@ -79,7 +150,7 @@ const RESTORE_OR_EMPTY: &str = "restore staging to before the upgrade, let repla
                                 the table on the target, `highwater upgrade --done`, and once its rows are copied \
                                 insert again what the upgrade had made there";
 
-async fn after_copy(pair: &Pair, table: &TablePlan, entry: &TableEntry) -> Result<Settled> {
+async fn after_copy(pair: &Pair, table: &TablePlan, entry: &TableEntry, captured: &Plan) -> Result<Origins> {
     let watch = watch(table, entry)?;
     same_keys(table, entry)?;
     let found = match keyed(pair, table, entry, watch).await {
@@ -87,46 +158,43 @@ async fn after_copy(pair: &Pair, table: &TablePlan, entry: &TableEntry) -> Resul
         found => found?,
     };
     let is_something = !found.native.is_empty() || !found.removed.is_empty();
-    if is_something && !is_sound(pair, table, watch.origin).await? {
-        drop(found);
+    if is_something && !is_sound(pair, table, watch.origin, captured).await? {
         let what = format!("{}: its change log may have missed something", table.label());
         return doubted(pair, table, &what).await;
     }
-    record(pair, found.tx, table, &found.native, &found.removed).await
+    Ok(found)
 }
 
 /// Whether everything that production did up to now is in the change log: nothing tells of a TRUNCATE that
 /// no trigger saw, of triggers that were away for a while, or of commits that a crash took away, but this.
-async fn is_sound(pair: &Pair, table: &TablePlan, origin: &Origin) -> Result<bool> {
-    let mut generations = pair.sides.source.install(&pair.plan, &|_| {}).await?.into_iter();
+/// Capture is what it was made for, whatever is to be captured from now on: it is not changed here.
+async fn is_sound(pair: &Pair, table: &TablePlan, origin: &Origin, captured: &Plan) -> Result<bool> {
     let label = table.label();
-    let generation = generations.find(|(found, _)| *found == label).map(|(_, generation)| generation);
-    let generation = generation.transpose()?;
-    Ok(generation.as_ref() == Some(&origin.generation) && pair.sides.identity.life == origin.identity.life)
+    let verdicts = pair.sides.source.inspect(captured).await?;
+    let verdict = verdicts.into_iter().find(|verdict| verdict.label == label);
+    let is_intact = verdict.is_some_and(|verdict| {
+        verdict.fault.is_none() && verdict.generation.as_ref() == Some(&origin.generation)
+    });
+    Ok(is_intact && pair.sides.identity.life == origin.identity.life)
 }
 
-/// The table will be copied anew. Where nothing stands there, nothing can be taken for somebody else's.
-async fn doubted(pair: &Pair, table: &TablePlan, why: &str) -> Result<Settled> {
+/// A full resync of the table will follow. Where nothing stands there, nothing can be taken for somebody else's.
+async fn doubted(pair: &Pair, table: &TablePlan, why: &str) -> Result<Origins> {
     if pair::holds_nothing(&pair.sides, Some(&pair.ledger), table).await? {
-        return record(pair, pair.sides.target.begin().await?, table, &[], &[]).await;
+        return Ok(Origins::default());
     }
     let what = format!("{why}: which rows the upgrade made or deleted can't be told");
     Err(Error::refused(what).remedy(RESTORE_OR_EMPTY))
 }
 
-/// What was found of a table, in the transaction to record it in.
-struct Found {
-    tx: Box<dyn Tx>,
-    native: Vec<Key>,
-    removed: Vec<Key>,
-}
-
-async fn keyed(pair: &Pair, table: &TablePlan, entry: &TableEntry, watch: Watch<'_>) -> Result<Found> {
+async fn keyed(pair: &Pair, table: &TablePlan, entry: &TableEntry, watch: Watch<'_>) -> Result<Origins> {
     let parked = pair.ledger.parked(&entry.label, i64::MAX).await?;
     let parked: Vec<Key> = parked.into_iter().map(|p| p.key).collect();
     let mut keys = pair.sides.source.stream(watch, &Bounds::all(), Layout::Keys).await?;
     let mut tx = pair.sides.target.begin().await?;
-    let KeyDifferences { source_only, target_only } = tx.compare_keys(table, Feed::Stream(&mut keys)).await?;
+    let KeyDifferences { source_keys, source_only, target_only } =
+        tx.compare_keys(table, Feed::Stream(&mut keys)).await?;
+    let target_keys = (source_keys + target_only.len() as u64).saturating_sub(source_only.len() as u64);
     let dirty = Dirty::read(pair, tx.as_mut(), watch, &parked).await?;
     // What is marked already stays so for as long as the row is missing or stands there: production has
     // perhaps written a key since, which is not to make it production's.
@@ -143,11 +211,19 @@ async fn keyed(pair: &Pair, table: &TablePlan, entry: &TableEntry, watch: Watch<
         );
         return Err(Error::refused(what).remedy(RESTORE_OR_EMPTY));
     }
-    native.extend(marked.native);
     if !dirty.truncated && table.rule.on_delete == OnDelete::Delete {
         native.extend(taken(pair, tx.as_mut(), watch, entry.paused.as_ref()).await?);
     }
-    Ok(Found { tx, native: native.into_iter().collect(), removed })
+    // An earlier upgrade's were plausible, or allowed, then.
+    let made = native.difference(&marked.native).count() as u64;
+    let deleted = removed.iter().filter(|key| !marked.removed.contains(*key)).count() as u64;
+    native.extend(marked.native);
+    Ok(Origins {
+        native: native.into_iter().collect(),
+        removed,
+        made: Part { some: made, all: target_keys },
+        deleted: Part { some: deleted, all: source_keys },
+    })
 }
 
 /// The keys of target rows that are not production's although production has rows with their keys: it made
@@ -247,12 +323,15 @@ pub async fn note_pause(source: &dyn Source, ledger: &Ledger) -> Result<()> {
 ///
 /// # Errors
 /// When the target can't be read or written.
-pub async fn keep_baselines(target: &dyn Target, ledger: &Ledger, engine: EngineKind) -> Result<()> {
+pub async fn keep_baselines(target: &dyn Target, ledger: &Ledger) -> Result<()> {
     let schema = target.schema().await?;
     for entry in ledger.read().await?.tables {
         let Some(table) = entry.plan.as_ref().filter(|t| t.strategy == Strategy::Whole) else { continue };
         // What was changed unannounced is no baseline: settling compares with production's rows then.
-        let baseline = if stands(&schema, table) { baseline(target, table, engine).await? } else { None };
+        let baseline = match stands(&schema, table) {
+            true => Some(baseline(target, table).await.at(&table.source)?),
+            false => None,
+        };
         ledger.set_baseline(&entry.label, baseline).await?;
     }
     Ok(())
@@ -269,8 +348,8 @@ fn stands(schema: &Schema, table: &TablePlan) -> bool {
 }
 
 /// What identifies the rows of a keyless target table, whatever their order, by the columns that are carried
-/// as they are; `None` where there are too many rows.
-async fn baseline(target: &dyn Target, table: &TablePlan, engine: EngineKind) -> Result<Option<String>> {
+/// as they are.
+async fn baseline(target: &dyn Target, table: &TablePlan) -> Result<String> {
     let mut columns: Vec<(&str, &str)> = table
         .columns
         .iter()
@@ -279,26 +358,17 @@ async fn baseline(target: &dyn Target, table: &TablePlan, engine: EngineKind) ->
         .collect();
     // In the order of the source's names, which the upgrade does not change.
     columns.sort_unstable();
-    // With the table's name, as SQLite takes a quoted name that it doesn't know for a text.
-    let from = plan::quoted_table(engine, &table.target);
-    let list: Vec<String> =
-        columns.iter().map(|(_, target)| format!("{from}.{}", plan::quoted(engine, target))).collect();
-    let sql = format!("SELECT {} FROM {from}", list.join(", "));
-    let rows = target.ask(&sql, MOST_COMPARED + 1).await?;
-    if rows.len() > MOST_COMPARED {
-        return Ok(None);
-    }
-    let mut digests: Vec<[u8; 32]> =
-        rows.iter().map(|row| Sha256::digest(serde_json::to_vec(row).unwrap_or_default()).into()).collect();
-    digests.sort_unstable();
-    Ok(Some(hex::encode(Sha256::digest(digests.concat()))))
+    let columns: Vec<&str> = columns.into_iter().map(|(_, target)| target).collect();
+    target.digest(table, &columns).await
 }
 
 /// A keyless table has no keys to tell rows apart by. Where the upgrade left its rows alone, it goes on; else
 /// whatever production does there next would undo the upgrade.
 async fn whole(pair: &Pair, table: &TablePlan, entry: &TableEntry) -> Result<()> {
-    let (target, engine) = (pair.sides.target.as_ref(), pair.database.target.engine());
-    if entry.baseline.is_some() && baseline(target, table, engine).await? == entry.baseline {
+    let target = pair.sides.target.as_ref();
+    if let Some(before) = &entry.baseline
+        && baseline(target, table).await? == *before
+    {
         return Ok(());
     }
     let watch = watch(table, entry)?;
@@ -319,18 +389,13 @@ async fn whole(pair: &Pair, table: &TablePlan, entry: &TableEntry) -> Result<()>
     Err(Error::refused(what).remedy(remedy))
 }
 
-async fn record(
-    pair: &Pair,
-    mut tx: Box<dyn Tx>,
-    table: &TablePlan,
-    native: &[Key],
-    removed: &[Key],
-) -> Result<Settled> {
+async fn record(pair: &Pair, table: &TablePlan, origins: &Origins) -> Result<Settled> {
     let (database, label) = (&pair.database.name, table.label());
-    owned::record(tx.as_mut(), database, &label, Owned::Native, native).await?;
-    owned::record(tx.as_mut(), database, &label, Owned::Removed, removed).await?;
+    let mut tx = pair.sides.target.begin().await?;
+    owned::record(tx.as_mut(), database, &label, Owned::Native, &origins.native).await?;
+    owned::record(tx.as_mut(), database, &label, Owned::Removed, &origins.removed).await?;
     tx.commit().await?;
-    Ok(Settled { label, native: native.len() as u64, removed: removed.len() as u64 })
+    Ok(Settled { label, native: origins.native.len() as u64, removed: origins.removed.len() as u64 })
 }
 
 fn watch<'a>(table: &'a TablePlan, entry: &'a TableEntry) -> Result<Watch<'a>> {

@@ -7,6 +7,7 @@
 //! the same when it is repeated. So the command can die anywhere and be given again.
 
 mod scripts;
+mod steps;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,13 +21,15 @@ use crate::engine::Lease;
 use crate::error::{Error, Result};
 use crate::fault;
 use crate::ledger::{Actor, Entry, Ledger, ScriptState, TableEntry};
-use crate::pair::{self, Sides};
+use crate::model::TableName;
+use crate::pair::{self, Pair, Sides};
 use crate::settings::{DatabaseSettings, Settings, UpgradeOrder};
 use crate::settle;
 use crate::state::{Phase, TableState};
 use crate::status::Board;
 
 pub use scripts::ScriptDone;
+use scripts::ScriptText;
 
 /// What is to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,16 +75,69 @@ pub struct Upgraded {
 /// Tells of progress, a line at a time.
 pub type Progress<'a> = &'a (dyn Fn(&str) + Send + Sync);
 
-/// Everything an upgrade works with.
-struct Upgrade<'a> {
+/// What is looked at before anything is touched.
+struct Base<'a> {
     sides: Sides,
     database: &'a DatabaseSettings,
     settings: &'a Arc<Settings>,
     ledger: Ledger,
-    lease: Box<dyn Lease>,
     board: &'a Board,
+}
+
+/// Everything an upgrade works with.
+struct Upgrade<'a> {
+    base: Base<'a>,
+    lease: Box<dyn Lease>,
     options: Options,
     progress: Progress<'a>,
+}
+
+/// Whether a step is still to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Need {
+    Due,
+    Done,
+}
+
+/// Looks whether anything forbids a step, without touching anything. Where several databases are upgraded, all of
+/// them are looked at before the first is touched.
+///
+/// # Errors
+/// What [`upgrade`] would end with before it does anything.
+pub async fn check(
+    settings: &Arc<Settings>,
+    database: &DatabaseSettings,
+    actor: &Actor,
+    step: Step,
+    board: &Board,
+) -> Result<()> {
+    let sides = pair::connect(database, settings).await?;
+    let Some(ledger) = Ledger::peek(sides.target.clone(), &database.name, actor.clone()).await? else {
+        let is_first = begins_before_copy(database, step);
+        return if is_first || step == Step::Release { Ok(()) } else { Err(nothing_copied(database)) };
+    };
+    let base = Base { sides, database, settings, ledger, board };
+    let entry = base.ledger.read().await?;
+    match step {
+        Step::Release => Ok(()),
+        Step::Begin => base.may_begin(&entry).await.map(drop),
+        Step::Done => match base.may_end(&entry).await? {
+            Need::Due => base.planned().await.map(drop),
+            Need::Done => Ok(()),
+        },
+        Step::Scripts => {
+            let scripts = base.scripts().await?;
+            match base.needs_scripts(&entry, &scripts).await? {
+                Need::Due => base.may_begin(&entry).await.map(drop),
+                Need::Done => Ok(()),
+            }
+        }
+    }
+}
+
+fn nothing_copied(database: &DatabaseSettings) -> Error {
+    let what = format!("database {}: not every table is copied: nothing is copied yet", database.name);
+    Error::refused(what).remedy("`highwater run` (or `highwater copy`) first")
 }
 
 /// Carries out a step of the upgrade of one database. A running daemon hands over meanwhile.
@@ -105,27 +161,25 @@ pub async fn upgrade(
         None if begins_before_copy(database, options.step) => {
             Ledger::open(sides.target.clone(), &settings.migration, &database.name, actor.clone()).await?
         }
-        None => {
-            let what =
-                format!("database {}: not every table is copied: nothing is copied yet", database.name);
-            return Err(Error::refused(what).remedy("`highwater run` (or `highwater copy`) first"));
-        }
+        None => return Err(nothing_copied(database)),
     };
     let stop = CancellationToken::new();
     let lease = take_lease(&sides, &ledger, Instant::now() + options.timeout, &stop).await?;
     let ledger = pair::take_term(&sides, &ledger).await?;
-    let mut upgrade = Upgrade { sides, database, settings, ledger, lease, board, options, progress };
+    let base = Base { sides, database, settings, ledger, board };
+    let mut upgrade = Upgrade { base, lease, options, progress };
     let outcome = upgrade.carry_out().await;
-    let released = upgrade.lease.release().await;
+    let Upgrade { base, lease, .. } = upgrade;
+    let released = lease.release().await;
     let scripts = outcome?;
     released?;
-    let entry = upgrade.ledger.read().await?;
+    let entry = base.ledger.read().await?;
     if matches!(options.step, Step::Done | Step::Scripts) {
         // What does not hold is told; the upgrade is done and replay goes on all the same.
-        let outcomes = checkpoint::run(upgrade.sides.target.as_ref(), &database.checkpoints).await?;
+        let outcomes = checkpoint::run(base.sides.target.as_ref(), &database.checkpoints).await?;
         if let Some(failure) = checkpoint::failure(&database.name, &outcomes) {
             return Err(failure.remedy(
-                "the upgrade is done and replay goes on; mend that on the target, then `highwater verify \
+                "the upgrade is done and replay goes on; correct that on the target, then `highwater verify \
                  --checkpoints`",
             ));
         }
@@ -142,40 +196,31 @@ pub async fn upgrade(
 impl Upgrade<'_> {
     async fn carry_out(&mut self) -> Result<Vec<ScriptDone>> {
         if self.options.hold && self.options.step != Step::Begin {
-            self.ledger.hold_log(true).await?;
+            self.base.ledger.hold_log(true).await?;
         }
         match self.options.step {
             Step::Begin => self.begin().await?,
             Step::Done => self.done().await?,
-            Step::Release => self.ledger.hold_log(false).await?,
+            Step::Release => self.base.ledger.hold_log(false).await?,
             Step::Scripts => return Box::pin(self.scripts()).await,
         }
         Ok(Vec::new())
     }
 
     async fn scripts(&mut self) -> Result<Vec<ScriptDone>> {
-        if self.database.upgrade.scripts.is_empty() {
-            return Err(Error::usage(format!("database {}: no script is named", self.database.name)).remedy(
-                "name them in upgrade.scripts; or `highwater upgrade --begin`, upgrade the target by the vendor's \
-                 own means, `highwater upgrade --done`",
-            ));
-        }
-        let session = self.sides.target.script().await?;
-        let scripts = scripts::read(&self.database.upgrade, session.as_ref())?;
-        drop(session);
-        let entry = self.ledger.read().await?;
-        if entry.phase != Phase::Upgrading
-            && entry.upgraded_at.is_some()
-            && !scripts::is_further(&self.ledger, &scripts).await?
-        {
+        let scripts = self.base.scripts().await?;
+        let entry = self.base.ledger.read().await?;
+        if self.base.needs_scripts(&entry, &scripts).await? == Need::Done {
             return Ok(Vec::new());
         }
         self.begin().await?;
+        let upgrade = &self.base.database.upgrade;
         let done = scripts::run(scripts::Running {
-            target: self.sides.target.as_ref(),
-            ledger: &self.ledger,
+            target: self.base.sides.target.as_ref(),
+            ledger: &self.base.ledger,
             lease: self.lease.as_mut(),
-            runner: self.database.upgrade.runner,
+            runner: upgrade.runner,
+            transaction: upgrade.transaction,
             next: self.options.next,
             progress: self.progress,
             scripts: &scripts,
@@ -186,44 +231,121 @@ impl Upgrade<'_> {
     }
 
     async fn begin(&self) -> Result<()> {
-        let entry = self.ledger.read().await?;
-        match entry.phase {
-            Phase::Upgrading => {
-                if self.options.hold {
-                    self.ledger.hold_log(true).await?;
-                }
-                return settle::note_pause(self.sides.source.as_ref(), &self.ledger).await;
+        let Base { sides, ledger, database, .. } = &self.base;
+        let entry = ledger.read().await?;
+        if self.base.may_begin(&entry).await? == Need::Done {
+            if self.options.hold {
+                ledger.hold_log(true).await?;
             }
-            Phase::Final => {
-                return Err(self.refused("it is final, and its target is the application's"));
-            }
-            Phase::Copying | Phase::Replaying => {}
+            return settle::note_pause(sides.source.as_ref(), ledger).await;
         }
-        if self.is_before_copy(&entry)? {
-            self.check_nothing_copied(&entry)?;
-        } else {
-            self.check_copied(&entry).await?;
-        }
-        // With the lease held nobody writes; should somebody even so, settling finds another baseline.
-        let engine = self.database.target.engine();
-        settle::keep_baselines(self.sides.target.as_ref(), &self.ledger, engine).await?;
+        // With the lease held nothing else writes; if something does even so, classifying finds another baseline.
+        settle::keep_baselines(sides.target.as_ref(), ledger).await?;
         fault::point("before_upgrade_begins").await?;
-        self.ledger.begin_upgrade(self.options.hold).await?;
+        ledger.begin_upgrade(self.options.hold).await?;
         // Dying before leaves rows less well told apart, unless it is begun again.
-        settle::note_pause(self.sides.source.as_ref(), &self.ledger).await?;
-        (self.progress)(&format!("{}: replay is paused, nothing is in flight", self.database.name));
+        settle::note_pause(sides.source.as_ref(), ledger).await?;
+        (self.progress)(&format!("{}: replay is paused, nothing is in flight", database.name));
         fault::point("after_upgrade_begins").await
     }
 
+    /// Plans by the upgraded schema, classifies rows by origin, and lets replay go on.
+    async fn done(&mut self) -> Result<()> {
+        let name = &self.base.database.name;
+        let entry = self.base.ledger.read().await?;
+        if self.base.may_end(&entry).await? == Need::Done {
+            return Ok(());
+        }
+        (self.progress)(&format!("{name}: reading the upgraded schema"));
+        let pair = self.base.planned().await?;
+        for warning in pair.plan.warnings.iter().filter(|w| w.table.is_some()) {
+            let table = warning.table.as_deref().unwrap_or_default();
+            (self.progress)(&format!("{name}: warning: {table}: {}", warning.what));
+        }
+        fault::point("after_upgrade_planned").await?;
+        (self.progress)(&format!("{name}: classifying rows by origin"));
+        for table in settle::settle(&pair).await.map_err(|e| self.base.still_upgrading(e))? {
+            (self.progress)(&format!(
+                "{name}: {}: the upgrade made {} rows and deleted {}",
+                table.label, table.native, table.removed
+            ));
+        }
+        fault::point("before_upgrade_ends").await?;
+        self.lease.check().await?;
+        self.base.ledger.end_upgrade(&pair.plan, &left_out(&pair), is_begun(&entry)).await?;
+        fault::point("after_upgrade_ends").await
+    }
+}
+
+/// The source tables that the settings exclude: what `--done` was declared under, as rules are.
+fn left_out(pair: &Pair) -> Vec<String> {
+    let is_excluded = |name: &&TableName| !pair.database.wants(name.schema.as_deref(), &name.name);
+    pair.plan.excluded.iter().filter(is_excluded).map(ToString::to_string).collect()
+}
+
+impl Base<'_> {
+    /// Whether the upgrade is still to be begun; an error where it may not be.
+    async fn may_begin(&self, entry: &Entry) -> Result<Need> {
+        match entry.phase {
+            Phase::Upgrading => return Ok(Need::Done),
+            Phase::Final => return Err(self.refused("it is final, and its target is the application's")),
+            Phase::Copying | Phase::Replaying => {}
+        }
+        if self.is_before_copy(entry) {
+            self.check_nothing_copied(entry)?;
+        } else {
+            self.check_copied(entry).await?;
+        }
+        Ok(Need::Due)
+    }
+
+    /// Whether the upgrade is still to be ended; an error where it may not be.
+    async fn may_end(&self, entry: &Entry) -> Result<Need> {
+        match (entry.phase, &entry.upgraded_at) {
+            (Phase::Upgrading, _) => self.check_scripts_done().await.map(|()| Need::Due),
+            (_, Some(_)) => Ok(Need::Done),
+            (_, None) => Err(self
+                .refused("no upgrade was begun")
+                .remedy("`highwater upgrade --begin` first, before the target is touched")),
+        }
+    }
+
+    /// What is to be replayed into the upgraded schema.
+    async fn planned(&self) -> Result<Pair> {
+        let planned = pair::upgraded(&self.sides, self.database, self.settings, &self.ledger, self.board);
+        Box::pin(planned).await.map_err(|e| self.still_upgrading(e))
+    }
+
+    /// The scripts, read and taken apart.
+    async fn scripts(&self) -> Result<Vec<ScriptText>> {
+        if self.database.upgrade.scripts.is_empty() {
+            return Err(Error::usage(format!("database {}: no script is named", self.database.name)).remedy(
+                "name them in upgrade.scripts; or `highwater upgrade --begin`, upgrade the target by the vendor's \
+                 own means, `highwater upgrade --done`",
+            ));
+        }
+        let session = self.sides.target.script().await?;
+        let scripts = scripts::read(&self.database.upgrade, session.as_ref())?;
+        scripts::check_client(&self.database.upgrade, self.sides.target.as_ref()).await?;
+        Ok(scripts)
+    }
+
+    /// Whether scripts are still to be run, in an upgrade that is under way, the first or a further one.
+    async fn needs_scripts(&self, entry: &Entry, scripts: &[ScriptText]) -> Result<Need> {
+        let is_done = entry.phase != Phase::Upgrading && entry.upgraded_at.is_some();
+        let further = !is_done || scripts::is_further(&self.ledger, scripts).await?;
+        Ok(if further { Need::Due } else { Need::Done })
+    }
+
     /// Whether the schema is upgraded before anything is copied.
-    fn is_before_copy(&self, entry: &Entry) -> Result<bool> {
-        Ok(match self.database.upgrade.order {
+    fn is_before_copy(&self, entry: &Entry) -> bool {
+        match self.database.upgrade.order {
             // The order is that of the first upgrade; later ones come when they come.
             _ if entry.upgraded_at.is_some() => !is_begun(entry),
             Some(order) => order == UpgradeOrder::BeforeCopy,
             // Nothing says that it comes after the copy, and nothing is copied.
             None => !self.database.upgrade.is_after_copy() && !is_begun(entry),
-        })
+        }
     }
 
     fn check_nothing_copied(&self, entry: &Entry) -> Result<()> {
@@ -239,7 +361,8 @@ impl Upgrade<'_> {
         let open: Vec<String> = entry
             .tables
             .iter()
-            .filter(|t| !is_copied(t))
+            // What the last upgrade left out may be part of this one.
+            .filter(|t| !is_copied(t) && !entry.left_out.contains(&t.label))
             .map(|t| format!("{} is {}", t.label, t.state))
             .collect();
         if entry.tables.is_empty() || !open.is_empty() {
@@ -254,42 +377,6 @@ impl Upgrade<'_> {
                 .remedy("let `highwater run` go on until it has made them; then begin again"));
         }
         Ok(())
-    }
-
-    /// Plans anew, finds out whose rows are whose, and lets replay go on.
-    async fn done(&mut self) -> Result<()> {
-        let entry = self.ledger.read().await?;
-        match (entry.phase, &entry.upgraded_at) {
-            (Phase::Upgrading, _) => {}
-            (_, Some(_)) => return Ok(()),
-            (_, None) => {
-                return Err(self
-                    .refused("no upgrade was begun")
-                    .remedy("`highwater upgrade --begin` first, before the target is touched"));
-            }
-        }
-        self.check_scripts_done().await?;
-        (self.progress)(&format!("{}: reading the upgraded schema", self.database.name));
-        let pair =
-            Box::pin(pair::upgraded(&self.sides, self.database, self.settings, &self.ledger, self.board))
-                .await
-                .map_err(|e| self.still_upgrading(e))?;
-        for warning in pair.plan.warnings.iter().filter(|w| w.table.is_some()) {
-            let table = warning.table.as_deref().unwrap_or_default();
-            (self.progress)(&format!("{}: warning: {table}: {}", self.database.name, warning.what));
-        }
-        fault::point("after_upgrade_planned").await?;
-        (self.progress)(&format!("{}: settling whose rows are whose", self.database.name));
-        for table in settle::settle(&pair).await.map_err(|e| self.still_upgrading(e))? {
-            (self.progress)(&format!(
-                "{}: {}: the upgrade made {} rows and deleted {}",
-                self.database.name, table.label, table.native, table.removed
-            ));
-        }
-        fault::point("before_upgrade_ends").await?;
-        self.lease.check().await?;
-        self.ledger.end_upgrade(&pair.plan.hash, &pair.plan.tables, is_begun(&entry)).await?;
-        fault::point("after_upgrade_ends").await
     }
 
     async fn check_scripts_done(&self) -> Result<()> {
@@ -314,7 +401,7 @@ impl Upgrade<'_> {
     fn still_upgrading(&self, error: Error) -> Error {
         let remedy = error.remedy_text().map(|r| format!("{r}; ")).unwrap_or_default();
         error.remedy(format!(
-            "{remedy}the database is still being upgraded, nothing is lost: mend that, then `highwater upgrade \
+            "{remedy}the database is still being upgraded, nothing is lost: correct that, then `highwater upgrade \
              --done`"
         ))
     }

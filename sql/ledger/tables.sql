@@ -39,6 +39,7 @@ CREATE TABLE {l}databases (
     attempt_state VARCHAR(20) NOT NULL,
     as_of         VARCHAR(40) NOT NULL,
     upgraded_at   VARCHAR(40),
+    left_out      {text},
     log_held_at   VARCHAR(40)
 );
 
@@ -55,6 +56,7 @@ CREATE TABLE {l}tables (
     plan_json     {text},
     baseline      VARCHAR(64),
     paused        {text},
+    dropped       BIGINT NOT NULL DEFAULT 0,
     changed_at    VARCHAR(40) NOT NULL,
     PRIMARY KEY (database_name, label)
 );

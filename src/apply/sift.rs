@@ -24,12 +24,13 @@ pub(super) async fn sift(
 ) -> Result<Applied> {
     let mut refused = Vec::new();
     if guarded.has_removed {
-        refused.extend(removed(tx, act).await?);
+        refused.extend(removed(tx, act, parked).await?);
     }
     let mut gone = Vec::new();
     if guarded.has_native {
         let (present, absent) = native(tx, act).await?;
         refused.extend(present.into_iter().map(|key| (key, NATIVE.to_string())));
+        owned::count_dropped(tx, act, &absent, parked).await?;
         gone = absent;
     }
     ledger::record_parked(tx, act, parked, &gone, &refused).await?;
@@ -38,7 +39,7 @@ pub(super) async fn sift(
 
 /// Unstages keys whose rows the upgrade deleted, unless production deleted or inserted them since. Returns
 /// those to be parked.
-async fn removed(tx: &mut dyn Tx, act: &Act<'_>) -> Result<Vec<(Key, String)>> {
+async fn removed(tx: &mut dyn Tx, act: &Act<'_>, parked: &HashSet<String>) -> Result<Vec<(Key, String)>> {
     let numbers = tx.staged(act.table).await?;
     let keys = tx.staged_keys(act.table, &numbers).await?;
     let hits = owned::among(tx, act, Owned::Removed, &keys).await?;
@@ -60,8 +61,9 @@ async fn removed(tx: &mut dyn Tx, act: &Act<'_>) -> Result<Vec<(Key, String)>> {
     let park = matches!(act.step, Step::Chunk(_));
     let unstaged: Vec<i64> = stay.iter().map(|i| numbers[*i]).collect();
     tx.unstage(act.table, &unstaged).await?;
-    let parked = stay.into_iter().filter(|_| park).map(|i| (keys[i].clone(), UNCERTAIN.to_string()));
-    Ok(parked.collect())
+    let stay: Vec<Key> = stay.into_iter().map(|i| keys[i].clone()).collect();
+    owned::count_dropped(tx, act, &stay, parked).await?;
+    Ok(stay.into_iter().filter(|_| park).map(|key| (key, UNCERTAIN.to_string())).collect())
 }
 
 /// Ends the marks of rows that somebody took away: the row that stands there now is production's, as no

@@ -5,12 +5,14 @@ use std::time::Duration;
 use clap::Args;
 use serde::Serialize;
 
-use super::output::{self, Report, Style};
+use super::final_sync::FailedDatabase;
+use super::output::{self, Failure, Report, Style};
 use super::{ReportArgs, Session};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::run;
+use crate::settings::DatabaseSettings;
 use crate::state::Phase;
-use crate::status::SCHEMA_VERSION;
+use crate::status::{Board, SCHEMA_VERSION};
 use crate::upgrade::{self, Options, ScriptDone, Step, Upgraded};
 
 /// Upgrade the target's schema: run the scripts, or make way for the vendor's own means
@@ -58,6 +60,8 @@ pub(super) struct UpgradeArgs {
 struct Outcome {
     schema_version: u32,
     databases: Vec<Database>,
+    /// Databases that ended with an error.
+    failed: Vec<FailedDatabase>,
     next_steps: Vec<String>,
 }
 
@@ -78,15 +82,51 @@ pub(super) async fn run(session: &Session, args: &UpgradeArgs) -> Result<u8> {
         _ => Step::Scripts,
     };
     let options = Options { step, hold: args.hold, next: args.next, timeout: args.timeout };
+    let boards = run::boards(&session.settings);
+    let ended = match session.settings.databases.as_slice() {
+        [database] => vec![(database.name.clone(), Ok(one(session, database, options, &boards[0]).await?))],
+        databases => several(session, databases, options, &boards).await,
+    };
+    let codes: Vec<u8> =
+        ended.iter().map(|(_, ended)| ended.as_ref().map_or_else(Error::exit_code, |_| 0)).collect();
+    output::report(&Outcome::new(ended), session.json)?;
+    Ok(output::worst(codes))
+}
+
+async fn one(
+    session: &Session,
+    database: &DatabaseSettings,
+    options: Options,
+    board: &Board,
+) -> Result<Upgraded> {
     let progress = |line: &str| output::note(&format!("{line}\n"));
-    let mut databases = Vec::new();
-    for (database, board) in session.settings.databases.iter().zip(run::boards(&session.settings)) {
-        let upgrading =
-            upgrade::upgrade(&session.settings, database, &session.actor, options, &board, &progress);
-        databases.push(Database::from(Box::pin(upgrading).await?));
+    Box::pin(upgrade::upgrade(&session.settings, database, &session.actor, options, board, &progress)).await
+}
+
+/// Looks at all databases before the first is touched; then carries every one through, whatever becomes of the
+/// others.
+async fn several(
+    session: &Session,
+    databases: &[DatabaseSettings],
+    options: Options,
+    boards: &[Board],
+) -> Vec<(String, Result<Upgraded>)> {
+    let mut refused = Vec::new();
+    for (database, board) in databases.iter().zip(boards) {
+        let look = upgrade::check(&session.settings, database, &session.actor, options.step, board);
+        if let Err(error) = Box::pin(look).await {
+            refused.push((database.name.clone(), Err(error)));
+        }
     }
-    output::report(&Outcome::new(databases), session.json)?;
-    Ok(0)
+    if !refused.is_empty() {
+        output::note("no database was touched: something forbids it\n");
+        return refused;
+    }
+    let mut ended = Vec::new();
+    for (database, board) in databases.iter().zip(boards) {
+        ended.push((database.name.clone(), one(session, database, options, board).await));
+    }
+    ended
 }
 
 impl From<Upgraded> for Database {
@@ -102,8 +142,14 @@ impl From<Upgraded> for Database {
 }
 
 impl Outcome {
-    fn new(databases: Vec<Database>) -> Self {
-        let mut next_steps = Vec::new();
+    fn new(ended: Vec<(String, Result<Upgraded>)>) -> Self {
+        let (mut databases, mut failed, mut next_steps) = (Vec::new(), Vec::new(), Vec::new());
+        for (database, ended) in ended {
+            match ended {
+                Ok(upgraded) => databases.push(Database::from(upgraded)),
+                Err(error) => failed.push(FailedDatabase { database, error: Failure::from(&error) }),
+            }
+        }
         if databases.iter().any(|d| d.phase == Phase::Upgrading) {
             next_steps.push("upgrade the target; then `highwater upgrade --done`".to_string());
         }
@@ -119,7 +165,7 @@ impl Outcome {
                     .to_string(),
             );
         }
-        Outcome { schema_version: SCHEMA_VERSION, databases, next_steps }
+        Outcome { schema_version: SCHEMA_VERSION, databases, failed, next_steps }
     }
 }
 
@@ -134,6 +180,9 @@ impl Report for Outcome {
             for script in &database.scripts {
                 text += &format!("  {}: {} statements, {} now\n", script.path, script.statements, script.ran);
             }
+        }
+        for failed in &self.failed {
+            text += &format!("database {}: {}\n", failed.database, failed.error.text());
         }
         text + &output::next_steps(&self.next_steps)
     }

@@ -4,6 +4,7 @@
 //! durability) stands here, and one test suite runs over every engine.
 
 mod blocks;
+mod digest;
 mod mysql;
 mod postgres;
 mod record;
@@ -31,7 +32,7 @@ pub use words::{
     Survey, Verdict, Watch, Writer,
 };
 
-pub use script::{Client, Parsed, Role, Script, Statement, Unreadable};
+pub use script::{Client, Commits, Parsed, Ran, Role, Script, Statement, Unreadable};
 
 /// Where rows come from.
 ///
@@ -223,6 +224,10 @@ pub trait Target: Send + Sync {
     /// How many rows the target table holds.
     async fn count(&self, table: &TablePlan) -> Result<u64>;
 
+    /// Identifies what the target table's own rows hold in those of its columns, exactly, whatever the order of
+    /// the rows and however many there are: a count and sums of hashes, which the database computes.
+    async fn digest(&self, table: &TablePlan, columns: &[&str]) -> Result<String>;
+
     /// The rows that a query gives, as texts, at most `most`; nothing can be written by it.
     async fn ask(&self, sql: &str, most: usize) -> Result<Vec<Record>>;
 
@@ -364,6 +369,8 @@ pub trait Tx: Send {
 /// Keys that stand on one side only.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct KeyDifferences {
+    /// How many keys the source has.
+    pub source_keys: u64,
     /// Keys of the source that have no row on the target, as the source knows them.
     pub source_only: Vec<Key>,
     /// The matched columns (see [`TablePlan::matched`]) of target rows that no key of the source matches.

@@ -26,6 +26,8 @@ pub enum Role {
     Rollback,
     /// It only sets the session, and is run again by one that goes on later.
     Session,
+    /// The server takes it only outside a transaction, or it may end transactions itself.
+    Alone,
 }
 
 /// A statement of a script.
@@ -46,11 +48,29 @@ pub struct Statement {
 pub struct Parsed {
     /// Its statements.
     pub statements: Vec<Statement>,
-    /// Whether all of it can be one transaction.
-    pub one_transaction: bool,
+    /// Why it can't be one transaction, if it can't.
+    pub obstacle: Option<Unreadable>,
 }
 
-/// Why a script can't be run.
+/// How what a statement did and the ledger's record of it are committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Commits {
+    /// In one transaction: definitions are part of it.
+    Together,
+    /// One after the other: definitions commit by themselves.
+    Apart,
+}
+
+/// What became of a statement that was sent.
+#[derive(Debug)]
+pub enum Ran {
+    /// It has run.
+    Done,
+    /// The server takes it only outside a transaction, and has done nothing of it.
+    OutsideOnly(Error),
+}
+
+/// Why a script can't be run, or not in one transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unreadable {
     /// Where.
@@ -64,6 +84,12 @@ impl Unreadable {
     pub(super) fn command(line: usize, command: &str, client: &str) -> Self {
         let what = format!("`{command}` needs {client}: set upgrade.runner = \"client\"");
         Unreadable { line, what }
+    }
+
+    /// A statement that begins or ends transactions, or stands in none.
+    pub(super) fn transaction(statement: &Statement) -> Self {
+        let sql = statement.sql.split_whitespace().take(8).collect::<Vec<_>>().join(" ");
+        Unreadable { line: statement.line, what: format!("`{sql}` can't be part of a larger transaction") }
     }
 }
 
@@ -80,14 +106,18 @@ pub trait Script: Send {
     /// Takes a script apart as the engine's own client does.
     fn split(&self, text: &str) -> Result<Parsed, Unreadable>;
 
+    /// How statements and their records are committed here.
+    fn commits(&self) -> Commits;
+
     /// Begins a transaction.
     async fn begin(&mut self) -> Result<()>;
 
     /// Runs one statement, whatever it gives.
-    async fn run(&mut self, statement: &Statement) -> Result<()>;
+    async fn run(&mut self, statement: &Statement) -> Result<Ran>;
 
     /// Runs a ledger statement (see [`super::Tx`]) in the session, and so in the transaction that is open
-    /// there: what it records is true just if what was run before it stays. Returns how many rows it touched.
+    /// there: what it records is true just if what was run before it stays. Where records commit
+    /// [`Commits::Together`] a transaction must be open. Returns how many rows it touched.
     async fn record(&mut self, sql: &str, args: &[Arg]) -> Result<u64>;
 
     /// Commits what is open.

@@ -156,7 +156,8 @@ async fn resumable(pair: &Pair, stopped: Vec<String>) -> Result<Vec<String>> {
     let entry = pair.ledger.read().await?;
     let mut free = Vec::new();
     for label in stopped {
-        let blocked = found.blockers.iter().any(|b| b.table.as_deref() == Some(&label));
+        let blocked = found.blockers.iter().any(|b| b.table.as_deref() == Some(&label))
+            || entry.left_out.contains(&label);
         let Some(fits) = found.table(&label).filter(|_| !blocked) else { continue };
         let kept = entry.tables.iter().find(|t| t.label == label).and_then(|t| t.plan.as_ref());
         if kept.is_some_and(|kept| pair::unannounced(kept, fits, entry.upgraded_at.is_some()).is_some()) {

@@ -27,6 +27,8 @@ pub struct Entry {
     pub as_of: String,
     /// When the target's schema was upgraded, if it was.
     pub upgraded_at: Option<String>,
+    /// The labels of the source tables that the settings excluded when the upgrade was done.
+    pub left_out: Vec<String>,
     /// Since when the change log is kept for a restore of the target, if it is.
     pub log_held_at: Option<String>,
     /// The last cutover attempt.
@@ -83,6 +85,12 @@ pub struct TableEntry {
     pub parked: u64,
     /// Entries of rows whose lookups wait to be done again.
     pub requeued: u64,
+    /// Keys of target rows that the upgrade made: exempt from replay.
+    pub upgrade_made: u64,
+    /// Keys of source rows that the upgrade deleted: exempt from replay.
+    pub upgrade_deleted: u64,
+    /// How many of production's changes to exempt keys were dropped.
+    pub dropped_changes: u64,
 }
 
 /// A chunk that waits.
@@ -135,7 +143,9 @@ pub(super) async fn table_entries(
               WHERE c.database_name = ?1 AND c.label = t.label), \
              (SELECT count(*) FROM {l}parked p WHERE p.database_name = ?1 AND p.label = t.label), \
              (SELECT count(*) FROM {l}requeued q WHERE q.database_name = ?1 AND q.label = t.label), t.plan_json, t.baseline, \
-             t.paused, t.state_before \
+             t.paused, t.state_before, t.dropped, \
+             (SELECT count(*) FROM {l}native n WHERE n.database_name = ?1 AND n.label = t.label), \
+             (SELECT count(*) FROM {l}removed d WHERE d.database_name = ?1 AND d.label = t.label) \
              FROM {l}tables t WHERE t.database_name = ?1 AND t.label = coalesce(?2, t.label) ORDER BY t.label",
             &args,
         )
@@ -158,6 +168,9 @@ pub(super) async fn table_entries(
                 plan: r.get(11).and_then(Option::as_deref).map(from_json).transpose()?,
                 baseline: r.get(12).cloned().flatten(),
                 paused: r.get(13).and_then(Option::as_deref).map(from_json).transpose()?,
+                dropped_changes: count(15)?,
+                upgrade_made: count(16)?,
+                upgrade_deleted: count(17)?,
             })
         })
         .collect()

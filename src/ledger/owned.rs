@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use sha2::{Digest, Sha256};
 
-use super::{Act, Ledger, integer, key_hash, text, to_json};
+use super::{Act, Ledger, Step, integer, key_hash, text, to_json};
 use crate::engine::{Arg, Tx};
 use crate::error::Result;
 use crate::model::Key;
@@ -76,6 +76,27 @@ pub async fn forget(tx: &mut dyn Tx, act: &Act<'_>, owned: Owned, keys: &[Key]) 
     for key in keys {
         tx.execute(&sql, &[act.database.into(), act.table.label().into(), key_hash(key).into()]).await?;
     }
+    Ok(())
+}
+
+/// Counts production's changes to exempt keys that a batch drops, in the transaction that drops them. A parked key
+/// is none: it is still to be decided.
+///
+/// # Errors
+/// When the target can't be written.
+pub async fn count_dropped(
+    tx: &mut dyn Tx,
+    act: &Act<'_>,
+    keys: &[Key],
+    parked: &HashSet<String>,
+) -> Result<()> {
+    let dropped = keys.iter().filter(|key| !parked.contains(&key_hash(key))).count();
+    if dropped == 0 || !matches!(act.step, Step::Batch { .. }) {
+        return Ok(());
+    }
+    let sql = "UPDATE {l}tables SET dropped = dropped + ?3 WHERE database_name = ?1 AND label = ?2";
+    let dropped = i64::try_from(dropped).unwrap_or(i64::MAX);
+    tx.execute(sql, &[act.database.into(), act.table.label().into(), dropped.into()]).await?;
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 use super::{Ledger, from_json, integer, now, one, text, to_json};
 use crate::engine::{Arg, Origin, Record, Script, Tx};
 use crate::error::Result;
-use crate::model::{Extent, TablePlan};
+use crate::model::{Extent, Plan, TablePlan};
 use crate::state::Transition;
 
 /// How a script stands.
@@ -183,20 +183,30 @@ impl Ledger {
         Ok(())
     }
 
-    /// Ends the upgrade in one step: the plans are kept, what is copied counts as copied under them, and
-    /// the database replays, or copies where nothing was `copied`.
+    /// Ends the upgrade in one step: the plans are kept, what is copied counts as copied under them, the tables
+    /// that the settings exclude (`left_out`) are forgotten and noted, and the database replays, or copies where
+    /// nothing was `copied`.
     ///
     /// # Errors
     /// When the target can't be written.
-    pub async fn end_upgrade(&self, plan_hash: &str, tables: &[TablePlan], copied: bool) -> Result<()> {
+    pub async fn end_upgrade(&self, plan: &Plan, left_out: &[String], copied: bool) -> Result<()> {
         let home = self.target.home().await?;
         let mut tx = self.begin_held().await?;
         self.transition_in(tx.as_mut(), Transition::EndUpgrade { copied }).await?;
-        for table in tables {
+        for table in &plan.tables {
             self.rebase_in(tx.as_mut(), table, None).await?;
         }
-        let hash = "UPDATE {l}databases SET plan_hash = ?2, upgraded_at = ?3 WHERE database_name = ?1";
-        tx.execute(hash, &[self.database.as_str().into(), plan_hash.into(), now().into()]).await?;
+        for label in left_out {
+            self.forget_in(tx.as_mut(), label).await?;
+        }
+        let sql = "UPDATE {l}databases SET plan_hash = ?2, upgraded_at = ?3, left_out = ?4 WHERE database_name = ?1";
+        let args = [
+            self.database.as_str().into(),
+            plan.hash.as_str().into(),
+            now().into(),
+            to_json(&left_out).into(),
+        ];
+        tx.execute(sql, &args).await?;
         tx.execute("UPDATE {l}ledger SET home = ?1", &[home.into()]).await?;
         self.event_in(tx.as_mut(), "the schema is upgraded").await?;
         tx.commit().await

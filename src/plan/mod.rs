@@ -30,7 +30,7 @@ use rules::{Force, Rules};
 
 pub use checks::count_misfits;
 pub use diff::{Change, CheckConstraints, Standing, TableDiff, diff, toml_text};
-pub use rules::{quoted, quoted_table};
+pub use rules::{origin_share, quoted, quoted_table};
 pub use trial::try_rules;
 
 /// What a plan depends on besides schemas and rules.

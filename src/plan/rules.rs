@@ -89,6 +89,12 @@ fn is_named(rule: &TableSettings, table: &TableName) -> bool {
     same(&rule.name, &table.to_string()) || same(&rule.name, &table.name)
 }
 
+/// The share of a table's keys that its upgrade is meant to make or to delete, where the settings say it.
+pub fn origin_share(database: &DatabaseSettings, table: &TableName) -> Option<f64> {
+    let shares = database.tables.iter().filter(|rule| is_named(rule, table)).filter_map(|r| r.origin_share);
+    shares.reduce(f64::max)
+}
+
 /// The table of that name: exactly, else the only one without case.
 pub(super) fn find_table<'s>(schema: &'s Schema, name: &TableName) -> Option<&'s Table> {
     schema.table(name).or_else(|| {

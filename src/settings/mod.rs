@@ -40,7 +40,7 @@ use faults::Report;
 use reader::Section;
 pub use rules::{
     CheckpointSettings, ColumnSettings, Expectation, Given, IntoSettings, TableSettings, TransformSettings,
-    UpgradeOrder, UpgradeRunner, UpgradeSettings,
+    UpgradeOrder, UpgradeRunner, UpgradeSettings, UpgradeTransaction,
 };
 
 /// The characters of [`Settings::hash`]: enough to tell settings apart.

@@ -36,6 +36,19 @@ impl<'a> Given<'a> {
         }
     }
 
+    /// The number given, whole or not; the environment, which has no numbers, gives its digits.
+    pub(super) fn fraction(&self, expected: &str) -> Result<f64, String> {
+        match &self.value.kind {
+            ValueKind::Float(number) => Ok(*number),
+            ValueKind::I64(0) => Ok(0.0),
+            ValueKind::I64(1) => Ok(1.0),
+            ValueKind::String(text) if self.is_from_environment() => {
+                text.trim().parse().map_err(|_| format!("{text:?} is not {expected}"))
+            }
+            other => Err(format!("{} is not {expected}", describe(other))),
+        }
+    }
+
     /// The list of texts given; the environment, which has no lists, may separate them by commas.
     pub(super) fn texts(&self, expected: &str) -> Result<Vec<String>, String> {
         match &self.value.kind {

@@ -37,6 +37,8 @@ pub struct TableSettings {
     pub into: Vec<IntoSettings>,
     /// A command that every batch passes through.
     pub transform: Option<TransformSettings>,
+    /// The share of the table's keys that an upgrade is meant to make or to delete.
+    pub origin_share: Option<f64>,
 }
 
 /// Where a target column comes from.
@@ -115,6 +117,8 @@ pub struct UpgradeSettings {
     pub order: Option<UpgradeOrder>,
     /// What runs the scripts.
     pub runner: UpgradeRunner,
+    /// What of a script is one transaction.
+    pub transaction: UpgradeTransaction,
 }
 
 impl UpgradeSettings {
@@ -135,6 +139,17 @@ pub enum UpgradeOrder {
     AfterCopy,
     /// The empty schema is upgraded, and the copy goes through the rules.
     BeforeCopy,
+}
+
+/// What of a script is one transaction.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UpgradeTransaction {
+    /// Each statement, as in the vendor's own clients.
+    #[default]
+    Statement,
+    /// The script: it has run as a whole or not at all.
+    Whole,
 }
 
 /// What runs the upgrade's scripts.

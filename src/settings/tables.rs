@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::expressions::{expression, over_changed, source_expression, steady, steady_expression};
 use super::reader::Section;
-use super::units::{choice, column, columns, command, conditions, duration, text};
+use super::units::{choice, column, columns, command, conditions, duration, share, text};
 use super::{ColumnSettings, Given, IntoSettings, TableSettings, TransformSettings};
 use crate::model::{On, OnDelete};
 
@@ -49,6 +49,7 @@ impl TableSettings {
             columns: read_columns(section),
             into: section.list("into", IntoSettings::read).into_iter().flatten().collect(),
             transform: section.present("transform", TransformSettings::read).flatten(),
+            origin_share: section.optional("origin_share", share),
         };
         table.check(section);
         name.map(|_| table)

@@ -150,6 +150,11 @@ pub(super) fn count(range: RangeInclusive<u16>) -> impl Fn(&Given) -> Result<usi
     move |given| usize::try_from(number(given)?).map_err(|error| error.to_string())
 }
 
+/// A share, from 0.0 to 1.0.
+pub(super) fn share(given: &Given) -> Result<f64, String> {
+    within(given.fraction("a share such as 0.5")?, &(0.0..=1.0), f64::to_string)
+}
+
 /// A duration with its unit.
 pub(super) fn duration(range: RangeInclusive<Duration>) -> impl Fn(&Given) -> Result<Duration, String> {
     const EXPECTED: &str = "a duration such as \"200ms\" or \"5s\"";

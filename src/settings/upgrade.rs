@@ -7,6 +7,7 @@ use super::reader::Section;
 use super::units::{answer, choice, columns, scripts, text};
 use super::{
     CheckpointSettings, DatabaseSettings, Expectation, UpgradeOrder, UpgradeRunner, UpgradeSettings,
+    UpgradeTransaction,
 };
 
 /// What one section says of the upgrade.
@@ -15,16 +16,20 @@ pub(super) struct Upgrade {
     scripts: Option<Vec<PathBuf>>,
     order: Option<UpgradeOrder>,
     runner: Option<UpgradeRunner>,
+    transaction: Option<UpgradeTransaction>,
 }
 
 impl Upgrade {
     pub(super) fn read(section: &mut Section) -> Upgrade {
         let orders = [("after-copy", UpgradeOrder::AfterCopy), ("before-copy", UpgradeOrder::BeforeCopy)];
+        let transactions =
+            [("statement", UpgradeTransaction::Statement), ("whole", UpgradeTransaction::Whole)];
         let runners = [("highwater", UpgradeRunner::Highwater), ("client", UpgradeRunner::Client)];
         Upgrade {
             scripts: section.optional("scripts", scripts),
             order: section.optional("order", choice(&orders)),
             runner: section.optional("runner", choice(&runners)),
+            transaction: section.optional("transaction", choice(&transactions)),
         }
     }
 
@@ -34,6 +39,7 @@ impl Upgrade {
             scripts: self.scripts.unwrap_or_default(),
             order: self.order,
             runner: self.runner.unwrap_or_default(),
+            transaction: self.transaction.unwrap_or_default(),
         }
     }
 }
@@ -51,6 +57,7 @@ pub(super) fn read_general(section: &mut Section, databases: &mut [(DatabaseSett
             scripts: own.scripts.or_else(|| general.scripts.clone()),
             order: own.order.or(general.order),
             runner: own.runner.or(general.runner),
+            transaction: own.transaction.or(general.transaction),
         }
         .settings();
     }

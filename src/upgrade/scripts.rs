@@ -1,19 +1,17 @@
-//! Runs the scripts of an upgrade.
-//!
-//! How far a script is stands in the ledger, written in the very session that runs the statements. Where
-//! a transaction is open there, ours around the whole script or one of the script's own, the record commits
-//! with what it is about, or is undone with it. Where each statement commits by itself, `running` is written
-//! before and the count behind it: a crash between leaves a statement of which nobody knows whether it took
-//! effect, and an operator has to say where to go on.
+//! The scripts of an upgrade: which of them are to run, from which statement on, and what is refused before
+//! anything is touched. `steps` runs their statements.
 
 use std::path::PathBuf;
 
+use sha2::{Digest, Sha256};
+
 use super::Progress;
+use super::steps::Steps;
 use crate::engine::{Lease, Parsed, Role, Script, Statement, Target};
 use crate::error::{Error, Kind, Result};
 use crate::fault;
 use crate::ledger::{self, Ledger, ScriptEntry, ScriptState};
-use crate::settings::{UpgradeRunner, UpgradeSettings};
+use crate::settings::{UpgradeRunner, UpgradeSettings, UpgradeTransaction};
 
 /// How much of a statement is shown.
 const SHOWN: usize = 120;
@@ -24,6 +22,8 @@ pub(super) struct ScriptText {
     path: PathBuf,
     text: String,
     parsed: Parsed,
+    /// The checksums of its first statements: of none, of one, and so on.
+    checksums: Vec<String>,
 }
 
 /// A script that has run.
@@ -43,6 +43,7 @@ pub(super) struct Running<'a> {
     pub(super) ledger: &'a Ledger,
     pub(super) lease: &'a mut dyn Lease,
     pub(super) runner: UpgradeRunner,
+    pub(super) transaction: UpgradeTransaction,
     pub(super) next: Option<usize>,
     pub(super) progress: Progress<'a>,
     pub(super) scripts: &'a [ScriptText],
@@ -54,20 +55,53 @@ pub(super) fn read(settings: &UpgradeSettings, session: &dyn Script) -> Result<V
         let text = std::fs::read_to_string(path)
             .map_err(|e| Error::refused(format!("script {} can't be read", path.display())).because(e))?;
         let text = text.strip_prefix('\u{feff}').map(str::to_string).unwrap_or(text);
-        let parsed = match settings.runner {
-            UpgradeRunner::Highwater => {
-                session.split(&text).map_err(|e| Error::refused(format!("script {}:{e}", path.display())))?
+        let split =
+            session.split(&text).map_err(|e| Error::refused(format!("script {}:{e}", path.display())));
+        if settings.transaction == UpgradeTransaction::Whole {
+            let parsed = split.as_ref().map_err(|e| not_whole(&e.summary()))?;
+            if let Some(obstacle) = &parsed.obstacle {
+                return Err(not_whole(&format!("script {}:{obstacle}", path.display())));
             }
+        }
+        let parsed = match settings.runner {
+            UpgradeRunner::Highwater => split?,
             // It is the client's to take apart: one step for us.
             UpgradeRunner::Client => {
-                let one_transaction = session.split(&text).is_ok_and(|parsed| parsed.one_transaction);
                 let whole = Statement { line: 1, sql: text.clone(), data: None, role: Role::Ordinary };
-                Parsed { statements: vec![whole], one_transaction }
+                Parsed { statements: vec![whole], obstacle: None }
             }
         };
-        Ok(ScriptText { ordinal, path: path.clone(), text, parsed })
+        let checksums = checksums(&parsed.statements);
+        Ok(ScriptText { ordinal, path: path.clone(), text, parsed, checksums })
     };
     (1..).zip(&settings.scripts).map(read).collect()
+}
+
+fn not_whole(what: &str) -> Error {
+    Error::refused(format!("{what}; but upgrade.transaction is \"whole\"")).remedy(
+        "set upgrade.transaction = \"statement\": each statement is committed, and a script that fails goes on where \
+         it stopped",
+    )
+}
+
+/// Refuses what the client can't do.
+pub(super) async fn check_client(settings: &UpgradeSettings, target: &dyn Target) -> Result<()> {
+    let is_whole = settings.transaction == UpgradeTransaction::Whole;
+    if settings.runner == UpgradeRunner::Client && is_whole && !target.client(true).await?.is_whole() {
+        return Err(not_whole("the engine's own client can't run a script in one transaction"));
+    }
+    Ok(())
+}
+
+fn checksums(statements: &[Statement]) -> Vec<String> {
+    let mut digest = Sha256::new();
+    let mut all = vec![hex::encode(digest.clone().finalize())];
+    for statement in statements {
+        digest.update(&statement.sql);
+        digest.update([0]);
+        all.push(hex::encode(digest.clone().finalize()));
+    }
+    all
 }
 
 /// Whether scripts were added since an upgrade ended, which are a further one then.
@@ -125,7 +159,11 @@ fn ended(entry: &ScriptEntry) -> &str {
 }
 
 impl ScriptText {
-    fn shown(&self) -> String {
+    pub(super) fn statements(&self) -> &[Statement] {
+        &self.parsed.statements
+    }
+
+    pub(super) fn shown(&self) -> String {
         self.path.display().to_string()
     }
 
@@ -137,7 +175,7 @@ impl ScriptText {
         ScriptEntry {
             ordinal: self.ordinal,
             path: self.shown(),
-            checksum: self.checksum(0),
+            checksum: self.checksum(0).to_string(),
             state: ScriptState::Open,
             statements: 0,
             begun_at: ledger::now(),
@@ -145,11 +183,9 @@ impl ScriptText {
         }
     }
 
-    /// The checksum of the first statements.
-    fn checksum(&self, count: usize) -> String {
-        let text: Vec<String> =
-            self.parsed.statements.iter().take(count).map(|s| format!("{}\0", s.sql)).collect();
-        ScriptEntry::checksum_of(&text.concat())
+    /// The checksum of the first statements; of all of them where `count` is more.
+    fn checksum(&self, count: usize) -> &str {
+        self.checksums.get(count).or(self.checksums.last()).map_or("", String::as_str)
     }
 
     fn check_unchanged(&self, entry: &ScriptEntry) -> Result<()> {
@@ -198,7 +234,7 @@ impl ScriptText {
     }
 
     /// The statement with that number (from 0), for people.
-    fn place(&self, n: usize) -> String {
+    pub(super) fn place(&self, n: usize) -> String {
         match self.parsed.statements.get(n) {
             Some(s) => format!(
                 "statement {} of {} ({}:{}, `{}`)",
@@ -214,10 +250,11 @@ impl ScriptText {
 
     async fn run(&self, running: &mut Running<'_>, entry: ScriptEntry, from: usize) -> Result<usize> {
         let mut session = running.target.script().await?;
-        let outcome = if self.parsed.one_transaction && from == 0 {
-            self.run_whole(running, session.as_mut(), entry).await
-        } else {
-            self.run_singly(running, session.as_mut(), entry, from).await
+        let transaction = running.transaction;
+        let mut steps = Steps::new(self, running, session.as_mut(), entry);
+        let outcome = match transaction {
+            UpgradeTransaction::Whole => steps.whole(from).await,
+            UpgradeTransaction::Statement => steps.singly(from).await,
         };
         drop(session);
         outcome?;
@@ -247,113 +284,6 @@ impl ScriptText {
         .remedy("end it with COMMIT; then `highwater upgrade` again"))
     }
 
-    /// All of it in one transaction, with the record of it.
-    async fn run_whole(
-        &self,
-        running: &mut Running<'_>,
-        session: &mut dyn Script,
-        entry: ScriptEntry,
-    ) -> Result<()> {
-        let statements = &self.parsed.statements;
-        let settings = statements.iter().take_while(|s| s.role == Role::Session).count();
-        let mut open = false;
-        for (n, statement) in statements.iter().enumerate() {
-            if n == settings {
-                session.begin().await?;
-                open = true;
-            }
-            running.lease.check().await?;
-            (running.progress)(&self.place(n));
-            if let Err(error) = session.run(statement).await {
-                return Err(self.failed(n, &error, "nothing of the script stays: it is undone as a whole"));
-            }
-            fault::point("after_statement").await?;
-        }
-        self.record(running.ledger, session, &self.ended_entry(entry)).await?;
-        fault::point("before_script_commit").await?;
-        if open {
-            session.commit().await.map_err(|e| {
-                self.failed(statements.len().saturating_sub(1), &e, "nothing of the script stays")
-            })?;
-        }
-        Ok(())
-    }
-
-    /// Statement by statement, each recorded.
-    async fn run_singly(
-        &self,
-        running: &mut Running<'_>,
-        session: &mut dyn Script,
-        mut entry: ScriptEntry,
-        from: usize,
-    ) -> Result<()> {
-        let statements = &self.parsed.statements;
-        for statement in statements.iter().take(from).filter(|s| s.role == Role::Session) {
-            // What only set the session that is gone.
-            session.run(statement).await.map_err(|e| e.at(format!("{}:{}", self.shown(), statement.line)))?;
-        }
-        self.mark(&mut entry, ScriptState::Open, from);
-        self.record(running.ledger, session, &entry).await?;
-        for (n, statement) in statements.iter().enumerate().skip(from) {
-            running.lease.check().await?;
-            (running.progress)(&self.place(n));
-            match statement.role {
-                Role::Begin | Role::Rollback => {}
-                // In the transaction that it commits.
-                Role::Commit => {
-                    self.mark(&mut entry, ScriptState::Open, n + 1);
-                    self.record(running.ledger, session, &entry).await?;
-                }
-                Role::Ordinary | Role::Session => {
-                    self.mark(&mut entry, ScriptState::Running, n);
-                    self.record(running.ledger, session, &entry).await?;
-                }
-            }
-            fault::point("before_statement").await?;
-            if let Err(error) = session.run(statement).await {
-                return Err(self.broken(running, session, n, error).await);
-            }
-            fault::point("after_statement").await?;
-            self.mark(&mut entry, ScriptState::Open, n + 1);
-            if statement.role != Role::Commit {
-                self.record(running.ledger, session, &entry).await?;
-            }
-        }
-        self.record(running.ledger, session, &self.ended_entry(entry)).await
-    }
-
-    /// What stands in the ledger after a statement failed, and the error that says so.
-    async fn broken(&self, running: &Running<'_>, session: &mut dyn Script, n: usize, error: Error) -> Error {
-        if error.kind() == Kind::Unavailable || session.rollback().await.is_err() {
-            // Nobody knows: the record of `running` says so at the next start.
-            return self.failed(n, &error, "it may or may not have taken effect");
-        }
-        match self.reopen(running.ledger, n).await {
-            Ok(next) if next == n => {
-                self.failed(n, &error, "it is next: mend it, then `highwater upgrade` again")
-            }
-            Ok(next) => {
-                let state = format!("its transaction is undone; next is {}", self.place(next));
-                self.failed(n, &error, &state)
-            }
-            Err(other) => self.failed(n, &error, &format!("that could not be recorded: {}", other.summary())),
-        }
-    }
-
-    /// The statement that the server refused has not taken effect: it is next, unless more was undone.
-    /// Then what was running when the ledger was committed last, by the definition that it was, has run
-    /// to its end, and what came behind it is undone.
-    async fn reopen(&self, ledger: &Ledger, n: usize) -> Result<usize> {
-        let known = ledger.scripts().await?;
-        let Some(mut entry) = known.into_iter().find(|k| k.ordinal == self.ordinal) else { return Ok(0) };
-        if entry.state == ScriptState::Running {
-            let committed = usize::try_from(entry.statements).unwrap_or_default();
-            self.mark(&mut entry, ScriptState::Open, n.min(committed + 1));
-            ledger.record_script(&entry).await?;
-        }
-        Ok(usize::try_from(entry.statements).unwrap_or_default())
-    }
-
     async fn run_by_client(
         &self,
         running: &Running<'_>,
@@ -364,7 +294,7 @@ impl ScriptText {
             running.ledger.record_script(&self.ended_entry(entry)).await?;
             return Ok(0);
         }
-        let client = running.target.client(self.parsed.one_transaction).await?;
+        let client = running.target.client(running.transaction == UpgradeTransaction::Whole).await?;
         let is_whole = client.is_whole();
         self.mark(&mut entry, ScriptState::Running, 0);
         running.ledger.record_script(&entry).await?;
@@ -387,29 +317,21 @@ impl ScriptText {
         Ok(self.parsed.statements.len())
     }
 
-    fn mark(&self, entry: &mut ScriptEntry, state: ScriptState, done: usize) {
+    pub(super) fn mark(&self, entry: &mut ScriptEntry, state: ScriptState, done: usize) {
         entry.state = state;
         entry.path = self.shown();
         entry.statements = i64::try_from(done).unwrap_or(i64::MAX);
-        entry.checksum = self.checksum(done);
+        entry.checksum = self.checksum(done).to_string();
     }
 
-    fn ended_entry(&self, mut entry: ScriptEntry) -> ScriptEntry {
+    pub(super) fn ended_entry(&self, mut entry: ScriptEntry) -> ScriptEntry {
         self.mark(&mut entry, ScriptState::Done, self.parsed.statements.len());
         entry.checksum = ScriptEntry::checksum_of(&self.text);
         entry.ended_at = Some(ledger::now());
         entry
     }
 
-    async fn record(&self, ledger: &Ledger, session: &mut dyn Script, entry: &ScriptEntry) -> Result<()> {
-        ledger.record_script_in(session, entry).await.map_err(|e| {
-            e.at(format!("script {}: how far it is can't be recorded in its session", self.shown())).remedy(
-                "does it change the role or make the session read-only? set upgrade.runner = \"client\"",
-            )
-        })
-    }
-
-    fn failed(&self, n: usize, error: &Error, state: &str) -> Error {
+    pub(super) fn failed(&self, n: usize, error: &Error, state: &str) -> Error {
         let kind = if error.kind() == Kind::Unavailable { Kind::Unavailable } else { Kind::Failed };
         Error::new(kind, format!("{} failed: {}; {state}", self.place(n), error.summary()))
             .remedy(

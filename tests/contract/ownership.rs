@@ -1,8 +1,10 @@
 //! Whose rows are whose after an upgrade (docs/how-it-works.md, "ownership is known, not guessed").
 
+use std::time::Duration;
+
 use super::rules::rule;
 use crate::support::compare::assert_same;
-use crate::support::{Engine, Highwater, Pair};
+use crate::support::{Engine, Highwater, Pair, eventually};
 
 contract!(
     native_rows_outlive_a_truncation,
@@ -17,6 +19,12 @@ contract!(
     a_key_that_production_made_too,
     a_native_key_parks,
     kept_rows_outlive_everything,
+    an_implausible_upgrade_is_refused_and_nothing_recorded,
+    dropped_changes_are_counted_once,
+    a_keyless_table_goes_through_an_upgrade,
+    a_keyless_table_of_any_size_goes_through_an_upgrade,
+    a_table_left_out_of_the_upgrade_is_not_copied_over,
+    a_table_of_the_upgrade_is_not_forgotten,
 );
 
 /// A table of users, copied.
@@ -283,4 +291,196 @@ async fn kept_rows_outlive_everything(engine: Engine) {
     without_capture(&pair, "DELETE FROM users WHERE id = 1").await;
     highwater.run(&["final-sync"]).await.ok();
     assert_eq!(on_target(&pair).await, ["1", "2", "3", "4", "5", "7"]);
+}
+
+/// A table of the ledger.
+fn ledger(engine: Engine, table: &str) -> String {
+    let plain = format!("highwater_ledger_{table}");
+    engine.pick(format!("highwater_ledger.{table}"), plain.clone(), plain)
+}
+
+/// 3,000 rows, and the small table of users.
+async fn many(engine: Engine) -> (Pair, Highwater) {
+    let (pair, highwater) = users(engine).await;
+    pair.execute_on_both("CREATE TABLE many (id INTEGER PRIMARY KEY, v INTEGER)").await;
+    let values: Vec<String> = (1..=3000).map(|n| format!("({n}, {n})")).collect();
+    pair.source.execute(&format!("INSERT INTO many VALUES {}", values.join(", "))).await;
+    (pair, highwater.setting("copy.chunk_rows", "2000").setting("replay.batch_rows", "1000"))
+}
+
+async fn an_implausible_upgrade_is_refused_and_nothing_recorded(engine: Engine) {
+    let deleted = "DELETE FROM many WHERE id > 1999";
+    let again = "UPDATE many SET id = id + 10000";
+    for (change, says) in [
+        (deleted, "it deleted 1001 of 3000 keys (33 %)"),
+        (again, "it made 3000 of 3000 keys (100 %) and deleted 3000 of 3000 keys (100 %)"),
+    ] {
+        let (pair, highwater) = many(engine).await;
+        highwater.run(&["copy"]).await.ok();
+        highwater.run(&["upgrade", "--begin"]).await.ok();
+        script(&pair).await;
+        pair.target.execute(change).await;
+        for share in ["", "origin_share = 0.3\n"] {
+            let highwater = match share {
+                "" => highwater.clone(),
+                share => rule(highwater.clone(), &format!("[[table]]\nname = \"many\"\n{share}")),
+            };
+            let refused = highwater.run(&["upgrade", "--done"]).await.expect_code(3);
+            refused.says(says).says("origin_share = 1.0").says("still being upgraded");
+        }
+        for table in ["native", "removed"] {
+            let rows = format!("SELECT count(*) FROM {}", ledger(engine, table));
+            assert_eq!(pair.target.value(&rows).await, "0", "{table} of {change}");
+        }
+        let phase = format!("SELECT phase FROM {}", ledger(engine, "databases"));
+        assert_eq!(pair.target.value(&phase).await, "upgrading");
+        let meant = rule(highwater, "[[table]]\nname = \"many\"\norigin_share = 1.0\n");
+        meant.run(&["upgrade", "--done"]).await.ok().says("made 2 rows and deleted 1");
+        pair.source.execute("UPDATE many SET v = 0 WHERE id = 2500").await;
+        meant.run(&["final-sync"]).await.ok();
+        assert_eq!(pair.target.value("SELECT count(*) FROM many WHERE id = 2500").await, "0", "{change}");
+    }
+    let (pair, highwater) = many(engine).await;
+    highwater.run(&["copy"]).await.ok();
+    highwater.run(&["upgrade", "--begin"]).await.ok();
+    pair.target.execute("DELETE FROM many WHERE id > 2000").await;
+    highwater.run(&["upgrade", "--done"]).await.ok().says("deleted 1000");
+}
+
+/// In the transaction that drops them: an attempt that dies before its commit counts nothing.
+async fn dropped_changes_are_counted_once(engine: Engine) {
+    let (pair, highwater) = users(engine).await;
+    highwater.run(&["copy"]).await.ok();
+    upgrade(&pair, &highwater).await;
+    let dropped = format!("SELECT dropped FROM {}", ledger(engine, "tables"));
+    pair.source.execute("UPDATE users SET name = 'b' WHERE id = 2").await;
+    highwater.clone().fault("before_batch_commit=kill").run(&["run"]).await.killed();
+    assert_eq!(pair.target.value(&dropped).await, "0");
+    highwater.run(&["final-sync"]).await.ok();
+    assert_eq!(pair.target.value(&dropped).await, "1");
+    // A parked key is still to be decided, and what decides it is no dropped change.
+    pair.source.execute("INSERT INTO users VALUES (1000, 'theirs')").await;
+    highwater.run(&["final-sync"]).await.expect_code(4);
+    pair.source.execute("DELETE FROM users WHERE id = 1000").await;
+    highwater.run(&["final-sync"]).await.ok();
+    assert_eq!(pair.target.value(&dropped).await, "1");
+}
+
+/// What identifies its rows is exact, and their order is nothing to it.
+async fn a_keyless_table_goes_through_an_upgrade(engine: Engine) {
+    let real = engine.pick("real", "REAL", "FLOAT");
+    let tables = format!("CREATE TABLE notes (n INTEGER, what VARCHAR(20), x {real})");
+    for (change, is_kept) in [
+        ("ALTER TABLE notes ADD COLUMN extra INTEGER", true),
+        ("UPDATE notes SET what = 'a' WHERE n = 1; UPDATE notes SET what = 'b' WHERE n = 2", false),
+        ("UPDATE notes SET what = NULL WHERE n = 3", false),
+        ("UPDATE notes SET x = 0.10000001 WHERE n = 4", false),
+        ("INSERT INTO notes SELECT n, what, x FROM notes WHERE n = 1", false),
+    ] {
+        let pair = engine.pair().await;
+        pair.execute_on_both(&tables).await;
+        pair.source
+            .execute("INSERT INTO notes VALUES (1, 'b', 1), (2, 'a', 2), (3, '', 3), (4, 'd', 0.1)")
+            .await;
+        let highwater = Highwater::new(&pair);
+        highwater.run(&["copy"]).await.ok();
+        highwater.run(&["upgrade", "--begin"]).await.ok();
+        pair.target.execute(change).await;
+        pair.source.execute("INSERT INTO notes VALUES (5, 'new', 5)").await;
+        let done = highwater.run(&["upgrade", "--done"]).await;
+        if !is_kept {
+            done.expect_code(3).says("it has no key");
+            continue;
+        }
+        done.ok();
+        highwater.run(&["final-sync"]).await.ok();
+        assert_eq!(pair.target.value("SELECT count(*) FROM notes").await, "5");
+    }
+}
+
+async fn a_keyless_table_of_any_size_goes_through_an_upgrade(engine: Engine) {
+    let pair = engine.pair().await;
+    pair.execute_on_both("CREATE TABLE notes (n INTEGER, what VARCHAR(20))").await;
+    pair.source.execute("INSERT INTO notes VALUES (1, 'a')").await;
+    for _ in 0..18 {
+        pair.source.execute("INSERT INTO notes SELECT n + 1, what FROM notes").await;
+    }
+    let highwater = Highwater::new(&pair);
+    highwater.run(&["copy"]).await.ok();
+    highwater.run(&["upgrade", "--begin"]).await.ok();
+    pair.target.execute("ALTER TABLE notes ADD COLUMN extra INTEGER").await;
+    pair.source.execute("INSERT INTO notes VALUES (0, 'new')").await;
+    highwater.run(&["upgrade", "--done"]).await.ok();
+    highwater.run(&["final-sync"]).await.ok();
+    assert_eq!(pair.target.value("SELECT count(*) FROM notes").await, "262145");
+}
+
+/// Three rows whose key the upgrade rewrites, and another table.
+async fn scopes(engine: Engine) -> (Pair, Highwater) {
+    let pair = engine.pair().await;
+    let tables = "CREATE TABLE scopes (id INTEGER PRIMARY KEY, v INTEGER); CREATE TABLE other (id INTEGER PRIMARY KEY)";
+    pair.execute_on_both(tables).await;
+    pair.source
+        .execute("INSERT INTO scopes VALUES (1, 1), (2, 2), (3, 3); INSERT INTO other VALUES (1)")
+        .await;
+    let highwater = Highwater::new(&pair);
+    (pair, highwater)
+}
+
+async fn scope_ids(pair: &Pair) -> Vec<String> {
+    let rows = pair.target.rows_as_text("SELECT id FROM scopes ORDER BY id").await;
+    rows.into_iter().flatten().flatten().collect()
+}
+
+/// The daemon runs with the table included; `--done` had it excluded: which of its rows are production's is not
+/// known then.
+async fn a_table_left_out_of_the_upgrade_is_not_copied_over(engine: Engine) {
+    let (pair, highwater) = scopes(engine).await;
+    let daemon = highwater.spawn(&["run"]);
+    daemon.wait_until_in_sync().await;
+    highwater.run(&["upgrade", "--begin"]).await.ok();
+    pair.target.execute("UPDATE scopes SET id = id + 100").await;
+    let excluding = highwater.clone().setting("database.main.exclude", "[\"scopes\"]");
+    excluding.run(&["upgrade", "--done"]).await.ok();
+    daemon.wait_for_log("table stopped").await;
+    pair.source.execute("UPDATE scopes SET v = 0; INSERT INTO other VALUES (2)").await;
+    eventually(Duration::from_secs(30), || async {
+        let rows = pair.target.value("SELECT count(*) FROM other").await;
+        if rows == "2" { Ok(()) } else { Err(rows) }
+    })
+    .await;
+    // Longer than it takes until a stopped table is looked at again.
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    highwater.run(&["status"]).await.says("excluded it when its upgrade was done");
+    assert_eq!(daemon.terminate().await, Some(0));
+    highwater.run(&["final-sync"]).await.expect_code(4).says("excluded it when its upgrade was done");
+    assert_eq!(scope_ids(&pair).await, ["101", "102", "103"]);
+    excluding.run(&["final-sync"]).await.ok();
+    assert_eq!(scope_ids(&pair).await, ["101", "102", "103"]);
+    // It may become part of it by a further upgrade.
+    highwater.run(&["final-sync"]).await.expect_code(4);
+    highwater.run(&["upgrade", "--begin"]).await.ok();
+    pair.target.execute("DELETE FROM scopes").await;
+    highwater.run(&["upgrade", "--done"]).await.ok();
+    highwater.run(&["final-sync"]).await.ok();
+    assert_same(&pair).await;
+}
+
+/// A process that excludes it stops it: forgotten, it would be production's again under the next one.
+async fn a_table_of_the_upgrade_is_not_forgotten(engine: Engine) {
+    let (pair, highwater) = scopes(engine).await;
+    highwater.run(&["copy"]).await.ok();
+    highwater.run(&["upgrade", "--begin"]).await.ok();
+    pair.target.execute("UPDATE scopes SET id = id + 100").await;
+    highwater.run(&["upgrade", "--done"]).await.ok().says("made 3 rows and deleted 3");
+    let excluding = highwater.clone().setting("database.main.exclude", "[\"scopes\"]");
+    excluding.run(&["final-sync"]).await.expect_code(4).says("it was part of the upgrade");
+    pair.source.execute("UPDATE scopes SET v = 0; INSERT INTO scopes VALUES (7, 7)").await;
+    highwater.run(&["final-sync"]).await.ok();
+    assert_eq!(scope_ids(&pair).await, ["7", "101", "102", "103"]);
+    // A further upgrade may leave it out.
+    highwater.run(&["upgrade", "--begin"]).await.ok();
+    excluding.run(&["upgrade", "--done"]).await.ok();
+    excluding.run(&["final-sync"]).await.ok();
+    assert_eq!(scope_ids(&pair).await, ["7", "101", "102", "103"]);
 }

@@ -9,6 +9,12 @@ use crate::support::{Engine, Highwater, Pair};
 
 contract!(
     every_script_does_what_the_client_makes_of_it,
+    statements_are_committed_one_by_one,
+    a_script_as_a_whole_has_run_or_not,
+    a_transaction_of_the_script_is_one_step,
+    killed_around_a_commit_nothing_is_asked,
+    statements_that_end_transactions_stand_alone,
+    a_script_that_changes_its_role_is_recorded,
     a_script_that_leaves_its_transaction_open_has_not_run,
     tables_that_a_script_locks,
     killed_while_a_script_holds_locks,
@@ -67,6 +73,116 @@ async fn every_script_does_what_the_client_makes_of_it(engine: Engine) {
         let count = ours.value("SELECT n FROM last_one").await;
         assert!(count.parse::<u32>().unwrap() >= 2, "{count}");
     }
+}
+
+/// It stops at the first error, and goes on there.
+async fn statements_are_committed_one_by_one(engine: Engine) {
+    let text = "INSERT INTO t VALUES (1);\nINSERT INTO t VALUES (2);\nINSERT INTO missing VALUES (3);\n\
+                INSERT INTO t VALUES (4);";
+    let (pair, highwater) = with_table(engine, text).await;
+    let failed = highwater.run(&["upgrade"]).await.expect_code(1);
+    failed.says("statement 4 of 5").says("one.sql:4").says("missing").says("it is next");
+    assert_eq!(rows(&pair).await, ["1", "2"]);
+    script(&highwater, "one.sql", &on_table(&text.replace("missing", "t")));
+    highwater.run(&["upgrade"]).await.ok();
+    assert_eq!(rows(&pair).await, ["1", "2", "3", "4"]);
+    if engine != Engine::Postgres {
+        return;
+    }
+    let own = "CREATE TABLE seen AS SELECT pg_current_xact_id()::text AS xid;\n\
+               INSERT INTO seen SELECT pg_current_xact_id()::text;";
+    for (transaction, transactions) in [("statement", "2"), ("whole", "1")] {
+        let (pair, highwater) = with_table(engine, own).await;
+        highwater.setting("upgrade.transaction", transaction).run(&["upgrade"]).await.ok();
+        assert_eq!(pair.target.value("SELECT count(DISTINCT xid) FROM seen").await, transactions);
+    }
+}
+
+async fn a_script_as_a_whole_has_run_or_not(engine: Engine) {
+    let text = "INSERT INTO t VALUES (1);\nINSERT INTO missing VALUES (2);";
+    let (pair, highwater) = with_table(engine, text).await;
+    let highwater = highwater.setting("upgrade.transaction", "whole");
+    if engine.is_mysql() {
+        highwater.run(&["upgrade"]).await.expect_code(3).says("commit by themselves");
+        assert!(!is_there(&pair, "next_one").await);
+        return;
+    }
+    highwater.run(&["upgrade"]).await.expect_code(1).says("undone as a whole");
+    let tables = tables_with_columns(&pair.target).await;
+    assert!(!tables.iter().any(|(name, _)| name.ends_with('t') || name.ends_with("\"t\"")), "{tables:?}");
+    script(&highwater, "one.sql", &on_table(&text.replace("missing", "t")));
+    highwater.clone().fault("before_script_commit=kill").run(&["upgrade"]).await.killed();
+    highwater.run(&["upgrade"]).await.ok();
+    assert_eq!(rows(&pair).await, ["1", "2"]);
+    let (_pair, highwater) = with_table(engine, "BEGIN;\nINSERT INTO t VALUES (1);\nCOMMIT;").await;
+    let refused = highwater.setting("upgrade.transaction", "whole").run(&["upgrade"]).await;
+    refused.expect_code(3).says("one.sql:2").says("upgrade.transaction");
+}
+
+/// Killed inside, it goes on where the transaction begins; killed behind its COMMIT, behind that. Nothing is asked.
+async fn a_transaction_of_the_script_is_one_step(engine: Engine) {
+    let text =
+        "BEGIN;\nINSERT INTO t VALUES (1);\nINSERT INTO t VALUES (2);\nCOMMIT;\nINSERT INTO t VALUES (3);";
+    for fault in ["after_statement@3=kill", "before_statement@5=kill", "after_statement@5=kill"] {
+        let (pair, highwater) = with_table(engine, text).await;
+        highwater.clone().fault(fault).run(&["upgrade"]).await.killed();
+        highwater.run(&["upgrade"]).await.ok();
+        assert_eq!(rows(&pair).await, ["1", "2", "3"], "{fault}");
+    }
+}
+
+async fn killed_around_a_commit_nothing_is_asked(engine: Engine) {
+    if engine.is_mysql() {
+        return;
+    }
+    let text = "INSERT INTO t VALUES (1);\nINSERT INTO t VALUES (2);";
+    for (fault, left) in
+        [("after_statement", "0"), ("before_statement_commit", "0"), ("after_statement_commit", "1")]
+    {
+        let (pair, highwater) = with_table(engine, text).await;
+        highwater.clone().fault(&format!("{fault}@2=kill")).run(&["upgrade"]).await.killed();
+        assert_eq!(rows(&pair).await.len().to_string(), left, "{fault}");
+        highwater.run(&["upgrade"]).await.ok();
+        assert_eq!(rows(&pair).await, ["1", "2"], "{fault}");
+    }
+}
+
+/// The server says that they have no place in a transaction: they run outside, and are recorded before and after.
+async fn statements_that_end_transactions_stand_alone(engine: Engine) {
+    if engine != Engine::Postgres {
+        return;
+    }
+    let text = "CREATE INDEX CONCURRENTLY i ON t (id);\nCREATE PROCEDURE p() LANGUAGE plpgsql AS $$ BEGIN \
+                INSERT INTO t VALUES (1); COMMIT; INSERT INTO t VALUES (2); END $$;\nCALL p();\n\
+                DO $$ BEGIN INSERT INTO t VALUES (3); COMMIT; END $$;\nVACUUM t;";
+    let (pair, highwater) = with_table(engine, text).await;
+    highwater.clone().fault("after_statement@4=kill").run(&["upgrade"]).await.killed();
+    assert_eq!(rows(&pair).await, ["1", "2"]);
+    highwater.run(&["upgrade"]).await.expect_code(3).says("CALL p()").says("--next 5");
+    highwater.run(&["upgrade", "--next", "5"]).await.ok();
+    assert_eq!(rows(&pair).await, ["1", "2", "3"]);
+    assert_eq!(pair.target.value("SELECT count(*) FROM pg_indexes WHERE indexname = 'i'").await, "1");
+}
+
+/// The script's role need not have rights on the ledger, and stays what the script has set.
+async fn a_script_that_changes_its_role_is_recorded(engine: Engine) {
+    if engine != Engine::Postgres {
+        return;
+    }
+    let (pair, highwater) = with_table(engine, "").await;
+    let role = format!("{}_owner", pair.target.postgres().name());
+    pair.target.execute(&format!("CREATE ROLE {role}; GRANT CREATE, USAGE ON SCHEMA public TO {role}")).await;
+    let text = format!(
+        "SET ROLE {role};\nCREATE TABLE made (id int);\nBEGIN;\nCREATE TABLE made_too (id int);\nCOMMIT;\n\
+         CREATE TABLE made_last (id int);\nRESET ROLE;"
+    );
+    script(&highwater, "one.sql", &on_table(&text));
+    highwater.clone().fault("before_statement@6=kill").run(&["upgrade"]).await.killed();
+    highwater.run(&["upgrade"]).await.ok();
+    let owned =
+        format!("SELECT count(*) FROM pg_tables WHERE tablename LIKE 'made%' AND tableowner = '{role}'");
+    assert_eq!(pair.target.value(&owned).await, "3");
+    pair.target.execute(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).await;
 }
 
 /// What it did there is undone when its session ends: it must not count as run, and nothing may run behind it.

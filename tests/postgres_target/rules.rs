@@ -208,7 +208,11 @@ async fn rows_are_found_by_expression_and_constant() {
     let key = |parts: &[&str]| parts.iter().map(|p| (*p).to_owned()).collect::<Vec<_>>();
     assert_eq!(
         tx.compare_keys(&plan, Feed::Read(&keys)).await.unwrap(),
-        KeyDifferences { source_only: vec![key(&["8"])], target_only: vec![key(&["-4", "A  "])] }
+        KeyDifferences {
+            source_keys: 2,
+            source_only: vec![key(&["8"])],
+            target_only: vec![key(&["-4", "A  "])]
+        }
     );
     tx.savepoint().await.unwrap();
     assert_eq!(tx.prune(&plan, Feed::Read(&keys), &[]).await.unwrap(), 1);

@@ -18,7 +18,9 @@ use super::statement::ledger_sql;
 use super::target::Shared;
 use super::value::quote;
 use crate::engine::Arg;
-use crate::engine::script::{Client, Lines, Parsed, Script, Statement, Unreadable, blank, first_words, role};
+use crate::engine::script::{
+    Client, Commits, Lines, Parsed, Ran, Script, Statement, Unreadable, blank, first_words, role,
+};
 use crate::error::{Error, Result};
 
 /// Commands of the client that no server knows.
@@ -83,20 +85,25 @@ impl Script for MysqlScript {
         split(text, self.plain_texts)
     }
 
+    fn commits(&self) -> Commits {
+        Commits::Apart
+    }
+
     async fn begin(&mut self) -> Result<()> {
         self.execute("START TRANSACTION").await.map(drop)
     }
 
-    async fn run(&mut self, statement: &Statement) -> Result<()> {
-        match table_locks(&statement.sql) {
+    async fn run(&mut self, statement: &Statement) -> Result<Ran> {
+        let ran = match table_locks(&statement.sql) {
             // Else the session would not reach the ledger any more. Recorded in another one, a statement
             // would count as done that is undone with its transaction.
             Some(at) => {
                 let (verb, tables) = statement.sql.split_at(at);
-                self.execute(&format!("{verb} {}scripts WRITE, {tables}", self.prefix())).await.map(drop)
+                self.execute(&format!("{verb} {}scripts WRITE, {tables}", self.prefix())).await
             }
-            None => self.execute(&statement.sql).await.map(drop),
-        }
+            None => self.execute(&statement.sql).await,
+        };
+        ran.map(|_| Ran::Done)
     }
 
     async fn record(&mut self, sql: &str, args: &[Arg]) -> Result<u64> {
@@ -238,8 +245,8 @@ fn split(text: &str, mut plain_texts: bool) -> Result<Parsed, Unreadable> {
         let role = role(&first_words(sql, 3), &["SET", "USE"]);
         statements.push(Statement { line, sql: sql.to_string(), data: None, role });
     }
-    // Every definition commits by itself here.
-    Ok(Parsed { statements, one_transaction: false })
+    let what = "definitions commit by themselves on MySQL and MariaDB".to_string();
+    Ok(Parsed { statements, obstacle: Some(Unreadable { line: 1, what }) })
 }
 
 /// The length of the comment that begins here, before a statement: two dashes alone make one there. The

@@ -46,6 +46,16 @@ impl Column {
         format!("{}{}", self.kind, characters.unwrap_or_default())
     }
 
+    /// As [`Column::digest`], the same too where the column goes from latin1 to Unicode.
+    pub(super) fn steady_digest(&self, row: &str) -> String {
+        let is_latin = self.characters.as_ref().is_some_and(|(set, _)| set == "latin1");
+        let is_text = !self.kind.starts_with("enum") && !self.kind.starts_with("set");
+        if is_latin && is_text {
+            return format!("COALESCE(SHA2(CONVERT({row}.{} USING utf8mb4), 256), '-')", self.name);
+        }
+        self.digest(row)
+    }
+
     /// The same under another name, given as SQL.
     pub(super) fn named(&self, name: String) -> Self {
         Column { name, ..self.clone() }

@@ -18,10 +18,11 @@ use super::tx::MysqlTx;
 use super::types::collation;
 use super::value::{join, literal, quote};
 use super::{catalog, checks, further, lease, look, remove, schema, script, survey};
+use crate::engine::template::fill;
 use crate::engine::{
-    CaptureHere, Client, Definition, Identity, Lease, Options, Record, Script, Survey, Target, Tx,
+    CaptureHere, Client, Definition, Identity, Lease, Options, Record, Script, Survey, Target, Tx, digest,
 };
-use crate::error::{At, Result};
+use crate::error::{At, Error, Result};
 use crate::ledger;
 use crate::model::{CheckConstraint, Plan, Schema, TablePlan};
 use crate::settings::Endpoint;
@@ -184,6 +185,22 @@ impl Target for MysqlTarget {
         let rows = catalog::count_in(&mut session, &table.target.name).await?;
         session.close();
         Ok(rows)
+    }
+
+    async fn digest(&self, table: &TablePlan, columns: &[&str]) -> Result<String> {
+        let mut session = self.0.server.session().await?;
+        let shape = Shape::read(&mut session, &table.target).await?;
+        session.close();
+        let hash = |name: &&str| {
+            let missing = || Error::table(format!("table {} has no column {name}", table.target));
+            Ok(shape.column(name).ok_or_else(missing)?.steady_digest("t"))
+        };
+        let columns = columns.iter().map(hash).collect::<Result<Vec<String>>>()?;
+        // Of no columns at all only the number of rows is known.
+        let columns = if columns.is_empty() { "''".to_string() } else { columns.join(", ") };
+        let sql = include_str!("../../../sql/mysql/table_digest.sql");
+        let sql = fill(sql, &[("columns", &columns), ("table", &shape.table)]);
+        digest::of_answer(&look::ask(&self.0.server, &sql, 1).await?)
     }
 
     async fn ask(&self, sql: &str, most: usize) -> Result<Vec<Record>> {

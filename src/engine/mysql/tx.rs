@@ -178,13 +178,13 @@ impl MysqlTx {
     }
 
     /// Keys as a list.
-    async fn key_list(&mut self, what: &str, table: &TablePlan, keys: Feed<'_>) -> Result<Keys> {
+    async fn key_list(&mut self, what: &str, table: &TablePlan, keys: Feed<'_>) -> Result<(Keys, u64)> {
         let shape = self.shape(&table.target).await?;
         let list = Keys::new(table, &shape, self.shared.server.flavour);
         self.used.push(list.forget());
         self.run(what, list.make()).await?;
-        self.feed(what, &list.filler(), keys, true).await?;
-        Ok(list)
+        let (count, ..) = self.feed(what, &list.filler(), keys, true).await?;
+        Ok((list, count))
     }
 
     async fn forget_tables(&mut self) -> Result<()> {
@@ -357,15 +357,16 @@ impl Tx for MysqlTx {
         if table.rule.on_delete == OnDelete::Keep {
             return Ok(0);
         }
-        let list = self.key_list(&what, table, keys).await?;
+        let (list, _) = self.key_list(&what, table, keys).await?;
         self.keep(&what, &list, keep).await?;
         self.prune_all(&what, table, &list).await
     }
 
     async fn compare_keys(&mut self, table: &TablePlan, keys: Feed<'_>) -> Result<KeyDifferences> {
         let what = format!("comparing the keys of {}", table.target);
-        let list = self.key_list(&what, table, keys).await?;
+        let (list, source_keys) = self.key_list(&what, table, keys).await?;
         Ok(KeyDifferences {
+            source_keys,
             source_only: self.listed(list.source_only()).await.at(&what)?,
             target_only: self.listed(list.target_only()).await.at(&what)?,
         })

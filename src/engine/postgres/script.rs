@@ -3,17 +3,26 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 use tokio::process::Command;
 
-use super::connect::{classify, resolve};
+use super::connect::{classify, literal, resolve};
 use super::split::{comment, statement_length};
 use super::target::Shared;
 use super::{pg_dump, tx};
 use crate::engine::Arg;
-use crate::engine::script::{Client, Lines, Parsed, Role, Script, Statement, Unreadable, first_words, role};
+use crate::engine::script::{
+    Client, Commits, Lines, Parsed, Ran, Role, Script, Statement, Unreadable, first_words, role,
+};
 use crate::error::Result;
 use crate::model::sql::Word;
+
+/// What `role` is while the session's own user is in force.
+const NO_ROLE: &str = "none";
+
+/// What the server says of a statement that has no place in a transaction, or that ends one itself:
+/// active_sql_transaction, invalid_transaction_termination.
+const OUTSIDE_ONLY: [&str; 2] = ["25001", "2D000"];
 
 /// A session for scripts, set up as the role's and the database's own settings say.
 pub(super) struct PgScript {
@@ -38,9 +47,40 @@ pub(super) async fn client(shared: &Shared, whole: bool) -> Result<Client> {
 }
 
 impl PgScript {
-    async fn execute(&mut self, sql: &str) -> Result<u64> {
-        let done = sqlx::raw_sql(AssertSqlSafe(sql.to_string())).execute(&mut self.connection).await;
-        done.map(|done| done.rows_affected()).map_err(|e| classify(e, &self.shared.place))
+    async fn execute(&mut self, sql: &str) -> Result<()> {
+        self.send(sql).await.map_err(|e| classify(e, &self.shared.place))
+    }
+
+    async fn send(&mut self, sql: &str) -> Result<(), sqlx::Error> {
+        sqlx::raw_sql(AssertSqlSafe(sql.to_string())).execute(&mut self.connection).await.map(drop)
+    }
+
+    /// The role that the script has set; "none" without one.
+    async fn role(&mut self) -> Result<String, sqlx::Error> {
+        let sql = "SELECT pg_catalog.current_setting('role')";
+        sqlx::raw_sql(sql).fetch_one(&mut self.connection).await?.try_get(0)
+    }
+
+    /// Sets the role until the transaction ends.
+    async fn set_role(&mut self, role: &str) -> Result<(), sqlx::Error> {
+        let sql = format!("SELECT pg_catalog.set_config('role', {}, true)", literal(role));
+        self.send(&sql).await
+    }
+
+    /// Runs a ledger statement as the role that the session was opened by: that of the script need not have
+    /// rights on the ledger.
+    async fn write(&mut self, sql: String, args: &[Arg]) -> Result<u64, sqlx::Error> {
+        let role = self.role().await?;
+        let is_set = role != NO_ROLE;
+        if is_set {
+            self.set_role(NO_ROLE).await?;
+        }
+        // Not kept in the session: the script may say DISCARD ALL.
+        let done = tx::bind(sql, args).persistent(false).execute(&mut self.connection).await?;
+        if is_set {
+            self.set_role(&role).await?;
+        }
+        Ok(done.rows_affected())
     }
 
     async fn copy_in(&mut self, sql: &str, data: &str) -> Result<(), sqlx::Error> {
@@ -57,32 +97,37 @@ impl Script for PgScript {
         split(text)
     }
 
-    async fn begin(&mut self) -> Result<()> {
-        self.execute("BEGIN").await.map(drop)
+    fn commits(&self) -> Commits {
+        Commits::Together
     }
 
-    async fn run(&mut self, statement: &Statement) -> Result<()> {
-        match &statement.data {
-            Some(data) => {
-                let copied = self.copy_in(&statement.sql, data).await;
-                copied.map_err(|e| classify(e, &self.shared.place))
-            }
-            None => self.execute(&statement.sql).await.map(drop),
-        }
+    async fn begin(&mut self) -> Result<()> {
+        self.execute("BEGIN").await
+    }
+
+    async fn run(&mut self, statement: &Statement) -> Result<Ran> {
+        let ran = match &statement.data {
+            Some(data) => self.copy_in(&statement.sql, data).await,
+            None => self.send(&statement.sql).await,
+        };
+        let Err(error) = ran else { return Ok(Ran::Done) };
+        let code = error.as_database_error().and_then(|e| e.code().map(|code| code.into_owned()));
+        let outside_only = code.is_some_and(|code| OUTSIDE_ONLY.contains(&code.as_str()));
+        let error = classify(error, &self.shared.place);
+        if outside_only { Ok(Ran::OutsideOnly(error)) } else { Err(error) }
     }
 
     async fn record(&mut self, sql: &str, args: &[Arg]) -> Result<u64> {
-        let query = tx::bind(self.shared.ledger_sql(sql), args);
-        let done = query.execute(&mut self.connection).await;
-        done.map(|done| done.rows_affected()).map_err(|e| classify(e, &self.shared.place))
+        let sql = self.shared.ledger_sql(sql);
+        self.write(sql, args).await.map_err(|e| classify(e, &self.shared.place))
     }
 
     async fn commit(&mut self) -> Result<()> {
-        self.execute("COMMIT").await.map(drop)
+        self.execute("COMMIT").await
     }
 
     async fn rollback(&mut self) -> Result<()> {
-        self.execute("ROLLBACK").await.map(drop)
+        self.execute("ROLLBACK").await
     }
 }
 
@@ -131,17 +176,15 @@ fn split(text: &str) -> Result<Parsed, Unreadable> {
             at += skipped + behind;
             data = Some(lines);
         }
-        statements.push(Statement {
-            line,
-            sql: sql.to_string(),
-            data,
-            role: role(&words, &["SET", "RESET"]),
-        });
+        let role = match role(&words, &["SET", "RESET"]) {
+            Role::Ordinary if stands_alone(sql) => Role::Alone,
+            role => role,
+        };
+        statements.push(Statement { line, sql: sql.to_string(), data, role });
     }
-    let alone =
-        |s: &Statement| matches!(s.role, Role::Begin | Role::Commit | Role::Rollback) || stands_alone(&s.sql);
-    let one_transaction = !statements.iter().any(alone);
-    Ok(Parsed { statements, one_transaction })
+    let stays = |s: &&Statement| !matches!(s.role, Role::Ordinary | Role::Session);
+    let obstacle = statements.iter().find(stays).map(Unreadable::transaction);
+    Ok(Parsed { statements, obstacle })
 }
 
 /// The length of white space and comments.
@@ -198,7 +241,8 @@ fn copy_data(text: &str) -> (usize, String, usize) {
     (skipped, lines.to_string(), lines.len())
 }
 
-/// Whether the server takes it only outside a transaction.
+/// Whether the server takes it only outside a transaction, as far as its text tells. Of what procedures and DO
+/// blocks do, and of some statements on partitioned tables, the server tells.
 fn stands_alone(sql: &str) -> bool {
     let words = first_words(sql, 5);
     let word = |n: usize| words.get(n).map_or("", String::as_str);
@@ -235,7 +279,7 @@ mod tests {
         let found = texts(script);
         assert_eq!(found.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [2, 3, 5, 7]);
         assert!(found[2].1.ends_with("END"), "{found:?}");
-        assert!(split(script).unwrap().one_transaction);
+        assert!(split(script).unwrap().obstacle.is_none());
     }
 
     #[test]
@@ -284,10 +328,10 @@ mod tests {
             "ALTER TYPE e ADD VALUE 'x'",
             "REINDEX TABLE CONCURRENTLY t",
         ] {
-            assert!(!split(alone).unwrap().one_transaction, "{alone}");
+            assert!(split(alone).unwrap().obstacle.is_some(), "{alone}");
         }
         for whole in ["CREATE INDEX i ON t (a)", "DO $$ BEGIN NULL; END $$", "ALTER TYPE e RENAME TO f"] {
-            assert!(split(whole).unwrap().one_transaction, "{whole}");
+            assert!(split(whole).unwrap().obstacle.is_none(), "{whole}");
         }
     }
 }

@@ -88,11 +88,10 @@ impl PgTx {
     }
 
     /// Fills the table of the source's keys.
-    async fn source_keys(&mut self, table: &TablePlan, shape: &Shape, keys: Feed<'_>) -> Result<()> {
+    async fn source_keys(&mut self, table: &TablePlan, shape: &Shape, keys: Feed<'_>) -> Result<u64> {
         self.run(format!("{}; DELETE FROM {}", shape.make_keys(), shape.keys()), Some(table)).await?;
         self.fills(shape.keys());
-        self.copy(&shape.copy_into(&shape.keys()), table, keys).await?;
-        Ok(())
+        Ok(self.copy(&shape.copy_into(&shape.keys()), table, keys).await?.0)
     }
 
     /// As [`Tx::prune`](crate::engine::Tx::prune).
@@ -135,12 +134,13 @@ impl PgTx {
         keys: Feed<'_>,
     ) -> Result<KeyDifferences> {
         let shape = self.shape(table).await?;
-        self.source_keys(table, &shape, keys).await?;
+        let source_keys = self.source_keys(table, &shape, keys).await?;
         self.run(format!("ANALYZE {}", shape.keys()), Some(table)).await?;
         let [source_only, target_only] = shape.compare_keys();
         let source_only = self.run(source_only, Some(table)).await?;
         let target_only = self.run(target_only, Some(table)).await?;
         Ok(KeyDifferences {
+            source_keys,
             source_only: self.keys_of(&source_only)?,
             target_only: self.keys_of(&target_only)?,
         })

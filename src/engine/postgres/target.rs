@@ -12,8 +12,9 @@ use super::session::Session;
 use super::shape::Shape;
 use super::tx::PgTx;
 use super::{catalog, define, lease, probe, readiness, script};
+use crate::engine::template::fill;
 use crate::engine::{
-    CaptureHere, Client, Definition, Identity, Lease, Options, Record, Script, Survey, Target, Tx,
+    CaptureHere, Client, Definition, Identity, Lease, Options, Record, Script, Survey, Target, Tx, digest,
 };
 use crate::error::{Error, Result};
 use crate::ledger;
@@ -277,6 +278,14 @@ impl Target for PostgresTarget {
             .await
             .map_err(|e| self.failed(e))?;
         Ok(count.unsigned_abs())
+    }
+
+    async fn digest(&self, table: &TablePlan, columns: &[&str]) -> Result<String> {
+        let rows = self.own_rows(table).await?;
+        let columns: Vec<String> = columns.iter().map(|column| format!("t.{}", quote(column))).collect();
+        let sql = include_str!("../../../sql/postgres/table_digest.sql");
+        let sql = fill(sql, &[("columns", &columns.join(", ")), ("rows", &rows)]);
+        digest::of_answer(&probe::ask_in(self.session().await?, &sql, 1).await?)
     }
 
     async fn ask(&self, sql: &str, most: usize) -> Result<Vec<Record>> {

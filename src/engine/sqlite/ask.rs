@@ -2,6 +2,7 @@
 //! `plan` tries before anything is written.
 
 use futures_util::TryStreamExt;
+use sha2::{Digest, Sha256};
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{AssertSqlSafe, Column, Executor, Row, SqlSafeStr, Statement};
 
@@ -15,6 +16,7 @@ use super::select::enclosed;
 use super::source::Inner;
 use super::value::{self, decode_all, integer};
 use crate::engine::blocks::Blocks;
+use crate::engine::digest::of_sums;
 use crate::engine::{Record, Watch};
 use crate::error::{Error, Kind, Result};
 use crate::model::sql::{Word, words};
@@ -35,6 +37,41 @@ pub(super) async fn ask(db: &Db, sql: &str, most: usize) -> Result<Vec<Record>> 
         answer.push(record(&row).doing(&db.place, what)?);
     }
     Ok(answer)
+}
+
+/// As [`Target::digest`](crate::engine::Target::digest). SQLite has no function that hashes, and runs here.
+pub(super) async fn digest(db: &Db, table: &TablePlan, columns: &[&str]) -> Result<String> {
+    let what = format!("comparing the rows of {}", table.target);
+    let columns = columns.iter().map(|column| exact(&format!("t.{}", quote(column))));
+    let sql = format!(
+        "SELECT '' || {} FROM {} AS t",
+        value::join(columns, " || ',' || "),
+        quote(&table.target.name)
+    );
+    let mut session = db.reading(&what).await?;
+    let query = sqlx::query(AssertSqlSafe(sql)).persistent(false);
+    let mut rows = query.fetch(session.connection());
+    let (mut count, mut sums) = (0_u64, [0_u128; 2]);
+    while let Some(row) = rows.try_next().await.doing(&db.place, &what)? {
+        let text: &str = row.try_get(0).doing(&db.place, &what)?;
+        let hash = Sha256::digest(text);
+        for (sum, half) in sums.iter_mut().zip(hash.chunks_exact(16)) {
+            let half = half.iter().fold(0_u128, |number, byte| (number << 8) | u128::from(*byte));
+            *sum = sum.wrapping_add(half);
+        }
+        count += 1;
+    }
+    drop(rows);
+    session.end().await.doing(&db.place, &what)?;
+    Ok(of_sums(count, sums.map(|sum| sum.to_string())))
+}
+
+/// A value as a text that tells every two values apart, storage classes included.
+fn exact(column: &str) -> String {
+    format!(
+        "CASE typeof({column}) WHEN 'null' THEN 'n' WHEN 'real' THEN 'r' || quote({column}) \
+         ELSE substr(typeof({column}), 1, 1) || hex({column}) END"
+    )
 }
 
 fn one_statement(sql: &str) -> Result<()> {

@@ -11,7 +11,7 @@ use super::fault::Doing;
 use super::tx::{bind, ledger_sql};
 use crate::engine::Arg;
 use crate::engine::script::{
-    Client, Lines, Parsed, Role, Script, Statement, Unreadable, blank, first_words, role,
+    Client, Commits, Lines, Parsed, Ran, Role, Script, Statement, Unreadable, blank, first_words, role,
 };
 use crate::error::Result;
 
@@ -48,12 +48,16 @@ impl Script for SqliteScript {
         split(text)
     }
 
+    fn commits(&self) -> Commits {
+        Commits::Together
+    }
+
     async fn begin(&mut self) -> Result<()> {
         self.execute("BEGIN IMMEDIATE").await
     }
 
-    async fn run(&mut self, statement: &Statement) -> Result<()> {
-        self.execute(&statement.sql).await
+    async fn run(&mut self, statement: &Statement) -> Result<Ran> {
+        self.execute(&statement.sql).await.map(|()| Ran::Done)
     }
 
     async fn record(&mut self, sql: &str, args: &[Arg]) -> Result<u64> {
@@ -102,26 +106,25 @@ fn split(text: &str) -> Result<Parsed, Unreadable> {
         if sql.is_empty() {
             continue;
         }
-        let role = role(&first_words(sql, 3), &["PRAGMA"]);
+        let words = first_words(sql, 3);
+        let role = match role(&words, &["PRAGMA", "ATTACH", "DETACH"]) {
+            Role::Ordinary if words.first().is_some_and(|word| word == "VACUUM") => Role::Alone,
+            role => role,
+        };
         statements.push(Statement { line, sql: sql.to_string(), data: None, role });
     }
-    let one_transaction = is_one_transaction(&statements);
-    Ok(Parsed { statements, one_transaction })
+    let obstacle = obstacle(&statements);
+    Ok(Parsed { statements, obstacle })
 }
 
-/// Whether it may be one transaction: settings of the session take effect outside of one only, so they
-/// must stand before everything or behind it, where they don't matter any more.
-fn is_one_transaction(statements: &[Statement]) -> bool {
-    let alone = |s: &Statement| {
-        let first = first_words(&s.sql, 1);
-        matches!(s.role, Role::Begin | Role::Commit | Role::Rollback)
-            || matches!(first.first().map(String::as_str), Some("VACUUM" | "ATTACH" | "DETACH"))
-    };
+/// Why it can't be one transaction, if it can't: settings of the session take effect outside of one only, so
+/// they must stand before everything or behind it, where they don't matter any more.
+fn obstacle(statements: &[Statement]) -> Option<Unreadable> {
     let is_session = |s: &&Statement| s.role == Role::Session;
     let before = statements.iter().take_while(is_session).count();
     let behind = statements[before..].iter().rev().take_while(is_session).count();
     let middle = &statements[before..statements.len() - behind];
-    !statements.iter().any(alone) && !middle.iter().any(|s| s.role == Role::Session)
+    middle.iter().find(|s| s.role != Role::Ordinary).map(Unreadable::transaction)
 }
 
 /// The length of the comment that begins here; 0 when none does.
@@ -218,7 +221,8 @@ mod tests {
 
     #[test]
     fn what_is_no_transaction_is_known() {
-        let one = |script: &str| split(script).unwrap().one_transaction;
+        let one = |script: &str| split(script).unwrap().obstacle.is_none();
+        assert!(one("ATTACH 'other.db' AS other; UPDATE t SET a = 1; DETACH other"));
         assert!(one("PRAGMA foreign_keys = OFF; UPDATE t SET a = 1; PRAGMA foreign_key_check"));
         assert!(!one("UPDATE t SET a = 1; PRAGMA foreign_keys = OFF; UPDATE t SET a = 2"));
         assert!(!one("VACUUM"));

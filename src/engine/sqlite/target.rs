@@ -163,6 +163,10 @@ impl Target for SqliteTarget {
         self.db.count(&table.target.name).await
     }
 
+    async fn digest(&self, table: &TablePlan, columns: &[&str]) -> Result<String> {
+        ask::digest(&self.db, table, columns).await
+    }
+
     async fn ask(&self, sql: &str, most: usize) -> Result<Vec<Record>> {
         ask::ask(&self.db, sql, most).await
     }

@@ -229,12 +229,18 @@ impl SqliteTx {
     }
 
     /// Makes the lists of keys that stand beside a target table.
-    async fn listed(&mut self, what: &str, table: &TablePlan, keys: Feed<'_>, keep: &[Key]) -> Result<Keys> {
+    async fn listed(
+        &mut self,
+        what: &str,
+        table: &TablePlan,
+        keys: Feed<'_>,
+        keep: &[Key],
+    ) -> Result<(Keys, u64)> {
         let catalog = self.catalog().await?;
         let list = Keys::new(table, shape(&catalog, table)?);
         let filler = list.make(&mut self.session).await.doing(&self.db.place, what);
         let filler = self.noted(filler)?;
-        self.feed(what, &filler, keys).await?;
+        let (count, _) = self.feed(what, &filler, keys).await?;
         let kept = keep.iter().map(value::from_key).collect::<Result<Vec<_>>>()?;
         let filler = list.kept();
         filler.check(&kept)?;
@@ -242,7 +248,7 @@ impl SqliteTx {
         self.noted(done)?;
         let done = list.list(&mut self.session).await.doing(&self.db.place, what);
         self.noted(done)?;
-        Ok(list)
+        Ok((list, count))
     }
 
     /// Deletes doomed rows as if their keys were dirty, with what belongs to them in further targets.
@@ -461,7 +467,7 @@ impl Tx for SqliteTx {
     async fn prune(&mut self, table: &TablePlan, keys: Feed<'_>, keep: &[Key]) -> Result<u64> {
         let what = format!("removing rows from {}", table.target);
         self.silence(table).await?;
-        let list = self.listed(&what, table, keys, keep).await?;
+        let (list, _) = self.listed(&what, table, keys, keep).await?;
         let pruned = if table.rule.on_delete == OnDelete::Keep {
             0
         } else if table.rule.into.is_empty() {
@@ -476,8 +482,9 @@ impl Tx for SqliteTx {
 
     async fn compare_keys(&mut self, table: &TablePlan, keys: Feed<'_>) -> Result<KeyDifferences> {
         let what = format!("comparing the keys of {}", table.target);
-        let list = self.listed(&what, table, keys, &[]).await?;
+        let (list, source_keys) = self.listed(&what, table, keys, &[]).await?;
         let differences = KeyDifferences {
+            source_keys,
             source_only: self.keys(&what, list.find_source_only()).await?,
             target_only: self.keys(&what, list.find_target_only()).await?,
         };
