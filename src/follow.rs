@@ -45,8 +45,23 @@ pub enum Goal {
     Copied,
     /// Never: until it is told to stop.
     Forever,
-    /// Every table has applied what was in its log at that extent, and parked rows were tried again.
-    Reach(BTreeMap<String, Extent>),
+    /// Every table has applied what was in its log at those extents, and parked rows were tried again.
+    Reach {
+        /// The extents, by table.
+        extents: BTreeMap<String, Extent>,
+        /// Whether production writes meanwhile.
+        under: Under,
+    },
+}
+
+/// Whether production writes while a goal is reached for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Under {
+    /// It does.
+    Writers,
+    /// It is fenced and waits: nothing is copied, created or fully resynced. That would take long, and is no
+    /// matter for an outage.
+    Fence,
 }
 
 /// Why the loop ended.
@@ -201,9 +216,9 @@ impl Follow {
         let reached = match &self.goal {
             Goal::Forever if self.asked => return Some(Ended::Asked),
             Goal::Forever => false,
-            Goal::Copied | Goal::Reach(_) if self.rests => true,
+            Goal::Copied | Goal::Reach { .. } if self.rests => true,
             Goal::Copied => self.all_copied() && self.definitions == Definitions::Made,
-            Goal::Reach(_) => {
+            Goal::Reach { .. } => {
                 self.jobs.is_empty()
                     && self.definitions == Definitions::Made
                     && self.tables.keys().all(|label| self.has_reached(label))
@@ -218,7 +233,7 @@ impl Follow {
 
     /// Whether a one-shot command has nothing left to do with the table.
     fn has_reached(&self, label: &str) -> bool {
-        let Goal::Reach(extents) = &self.goal else { return false };
+        let Goal::Reach { extents, .. } = &self.goal else { return false };
         self.tables.get(label).is_none_or(|t| t.has_reached(extents.get(label), ROUNDS))
     }
 
@@ -273,6 +288,7 @@ impl Follow {
 
     /// Begins the copy of a table: the first one (no reason), or anew for a reason.
     async fn begin_copy(&mut self, label: &str, generation: &str, why: Option<String>) -> Result<()> {
+        self.refuse_under_fence(label, why.as_deref().unwrap_or("it is not copied yet"))?;
         let Some(plan) = self.tables.get(label).and_then(|t| t.plan.clone()) else { return Ok(()) };
         let state = if why.is_some() { TableState::Reloading } else { TableState::Copying };
         if let Some(why) = &why {
@@ -287,6 +303,16 @@ impl Follow {
         }
     }
 
+    /// The fence waits for nothing that is copied (docs/how-it-works.md, "the fence goes up last").
+    fn refuse_under_fence(&self, label: &str, why: &str) -> Result<()> {
+        if matches!(self.goal, Goal::Reach { under: Under::Fence, .. }) {
+            let what = format!("{label}: it needs a copy, which is not made under the fence: {why}");
+            return Err(Error::new(Kind::NotConverged, what)
+                .remedy("let `highwater run` copy it, then `highwater final-sync --fence` again"));
+        }
+        Ok(())
+    }
+
     async fn start_jobs(&mut self) -> Result<()> {
         if self.rests {
             return Ok(());
@@ -295,7 +321,7 @@ impl Follow {
         self.start_define(now);
         let mut replaying =
             self.tables.values().filter(|t| t.busy && t.state.allows() == Work::Replay).count();
-        let one_shot = matches!(self.goal, Goal::Reach(_));
+        let one_shot = matches!(self.goal, Goal::Reach { .. });
         let mut due: Vec<String> = self
             .tables
             .iter()
@@ -310,7 +336,10 @@ impl Follow {
             let Some(tracked) = self.tables.get_mut(&label) else { continue };
             let retry = tracked.parked > 0 && tracked.retry_at <= now;
             match tracked.state.allows() {
-                Work::Copy | Work::Reload => self.start_copy(&label).await?,
+                Work::Copy | Work::Reload => {
+                    self.refuse_under_fence(&label, "its copy is not finished")?;
+                    self.start_copy(&label).await?;
+                }
                 Work::Replay if replaying < REPLAY_JOBS => {
                     let pass = tracked.pass_at <= now || (one_shot && tracked.parked == 0);
                     let is_dirty = dirty.contains(&label);

@@ -8,6 +8,7 @@ mod act;
 mod entry;
 mod handover;
 pub mod owned;
+mod point;
 mod upgrade;
 
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use crate::model::{Bounds, Key, Phase, TablePlan, TableState, Watermark};
 
 pub use act::{Act, Guarded, Step, advance, forget_parked, guard, hold_epoch, parked_hashes, record_parked};
 pub use entry::{Attempt, AttemptState, Chunk, Entry, Event, Parked, TableEntry};
+pub use point::{Nonce, Voidable, Voided};
 pub use upgrade::{ScriptEntry, ScriptState};
 
 /// The version of the ledger's tables. Another one is refused.
@@ -145,7 +147,7 @@ impl Ledger {
         let row = one(tx
             .rows(
                 "SELECT phase, identity, plan_hash, holder, held_since, request, requested_at, attempt, \
-                 attempt_state, as_of, upgraded_at, log_held_at FROM {l}databases WHERE database_name = ?1",
+                 attempt_state, as_of, upgraded_at, log_held_at, point_at, outage_ms FROM {l}databases WHERE database_name = ?1",
                 &name,
             )
             .await?)?;
@@ -165,6 +167,8 @@ impl Ledger {
             as_of: text(9).unwrap_or_default(),
             upgraded_at: text(10),
             log_held_at: text(11),
+            point_at: text(12),
+            outage_ms: integer(&row, 13).ok().map(i64::unsigned_abs),
             request: text(5).zip(integer(&row, 6).ok()),
             attempt: Attempt {
                 stamp: Stamp { epoch, attempt: integer(&row, 7)? },
@@ -511,6 +515,11 @@ impl Ledger {
         let sql = "UPDATE {l}definitions SET done = 1 WHERE database_name = ?1 AND ordinal = ?2";
         self.write(sql, &[self.database.as_str().into(), ordinal.into()]).await?;
         Ok(())
+    }
+
+    /// Who writes it.
+    pub fn actor(&self) -> &Actor {
+        &self.actor
     }
 
     /// The database this ledger is about.

@@ -22,6 +22,7 @@ use crate::fault;
 use crate::ledger::{Actor, Entry, Ledger, ScriptState, TableEntry};
 use crate::model::{Phase, TableState};
 use crate::pair::{self, Sides};
+use crate::point::{self, Made, Obstacle, Point, Reads, Worker};
 use crate::settings::{DatabaseSettings, Settings, UpgradeOrder};
 use crate::settle;
 use crate::status::Board;
@@ -115,21 +116,17 @@ pub async fn upgrade(
     let lease = take_lease(&sides, &ledger, Instant::now() + options.timeout, &stop).await?;
     ledger.name_holder().await?;
     let mut upgrade = Upgrade { sides, database, settings, ledger, lease, board, options, progress };
-    let outcome = upgrade.carry_out().await;
+    let mut outcome = upgrade.carry_out().await;
+    if outcome.is_ok() && matches!(options.step, Step::Done | Step::Scripts) {
+        // What does not hold is told; the upgrade is done and replay goes on all the same.
+        if let Err(failure) = upgrade.ask_checkpoints(&stop).await {
+            outcome = Err(failure);
+        }
+    }
     let released = upgrade.lease.release().await;
     let scripts = outcome?;
     released?;
     let entry = upgrade.ledger.read().await?;
-    if matches!(options.step, Step::Done | Step::Scripts) {
-        // What does not hold is told; the upgrade is done and replay goes on all the same.
-        let outcomes = checkpoint::run(upgrade.sides.target.as_ref(), &database.checkpoints).await?;
-        if let Some(failure) = checkpoint::failure(&database.name, &outcomes) {
-            return Err(failure.remedy(
-                "the upgrade is done and replay goes on; mend that on the target, then `highwater verify \
-                 --checkpoints`",
-            ));
-        }
-    }
     Ok(Upgraded {
         database: database.name.clone(),
         phase: entry.phase,
@@ -185,7 +182,7 @@ impl Upgrade<'_> {
         Ok(done)
     }
 
-    async fn begin(&self) -> Result<()> {
+    async fn begin(&mut self) -> Result<()> {
         let entry = self.ledger.read().await?;
         match entry.phase {
             Phase::Upgrading => {
@@ -199,11 +196,91 @@ impl Upgrade<'_> {
             }
             Phase::Copying | Phase::Replaying => {}
         }
-        if self.is_before_copy(&entry)? {
+        let point = if self.is_before_copy(&entry)? {
             self.check_nothing_copied(&entry)?;
+            None
         } else {
             self.check_copied(&entry).await?;
+            self.consistent_point().await?
+        };
+        // The phase is set while replay is held, so that no row is written between.
+        let paused = self.pause().await;
+        if let Some(point) = point {
+            point.release().await?;
         }
+        paused
+    }
+
+    /// Brings the target to one instant of production's: scripts that read several tables together, or make
+    /// foreign keys, find them so. Without one, where a table or the server is in the way: that is told.
+    async fn consistent_point(&mut self) -> Result<Option<Point>> {
+        let stop = CancellationToken::new();
+        let (pair, generations) = Box::pin(pair::prepare(
+            &self.sides,
+            self.database,
+            self.settings,
+            self.ledger.actor(),
+            self.board,
+        ))
+        .await?;
+        let until = Instant::now() + self.options.timeout.max(self.settings.replay.point_timeout);
+        let pair = Arc::new(pair);
+        let lease = self.lease.as_mut();
+        let mut worker = Worker { pair: &pair, generations: &generations, lease, stop: &stop, until };
+        let name = &self.database.name;
+        match point::make(&mut worker, Reads::Dirty).await? {
+            Made::Point(point) => {
+                (self.progress)(&format!("{name}: the target is equal to production at {}", point.at));
+                Ok(Some(point))
+            }
+            Made::No(no) if no.obstacle == Obstacle::Passing => {
+                let what = format!("no consistent point could be made: {}", no.why);
+                Err(self
+                    .refused(&what)
+                    .remedy("begin again when production writes less, or raise replay.point_timeout"))
+            }
+            Made::No(no) => {
+                (self.progress)(&format!(
+                    "{name}: warning: the target is not at a consistent point: {}; a script that makes a foreign key \
+                     may fail",
+                    no.why
+                ));
+                Ok(None)
+            }
+        }
+    }
+
+    /// Asks the checkpoints at a consistent point.
+    async fn ask_checkpoints(&mut self, stop: &CancellationToken) -> Result<()> {
+        if self.database.checkpoints.is_empty() {
+            return Ok(());
+        }
+        let until = Instant::now() + self.options.timeout;
+        let asked = checkpoint::under_lease(
+            (&self.sides, self.database, self.settings),
+            &self.ledger,
+            self.board,
+            self.lease.as_mut(),
+            (until, stop),
+        )
+        .await?;
+        if let checkpoint::Rows::Moving(why) = &asked.rows {
+            (self.progress)(&format!(
+                "{}: checkpoints were asked without a consistent point ({why}): `highwater verify --checkpoints` asks \
+                 them again",
+                self.database.name
+            ));
+        }
+        match checkpoint::failure(&self.database.name, &asked.outcomes) {
+            None => Ok(()),
+            Some(failure) => Err(failure.remedy(
+                "the upgrade is done and replay goes on; correct that on the target, then `highwater verify \
+                 --checkpoints`",
+            )),
+        }
+    }
+
+    async fn pause(&self) -> Result<()> {
         // With the lease held nobody writes; should somebody even so, settling finds another baseline.
         let engine = self.database.target.engine();
         settle::keep_baselines(self.sides.target.as_ref(), &self.ledger, engine).await?;

@@ -17,7 +17,8 @@ CREATE TABLE {l}epochs (
 );
 
 -- One row per source-target pair: where it stands, whose source, who holds the lease, who asks for it,
--- and the last cutover attempt.
+-- the last cutover attempt with the outage it made, who alone may write rows while a consistent point is made
+-- (replay_hold), and the point that the target is at, until the next act that writes rows.
 CREATE TABLE {l}databases (
     database_name VARCHAR(190) NOT NULL PRIMARY KEY,
     phase         VARCHAR(20) NOT NULL,
@@ -31,7 +32,11 @@ CREATE TABLE {l}databases (
     attempt_state VARCHAR(20) NOT NULL,
     as_of         VARCHAR(40) NOT NULL,
     upgraded_at   VARCHAR(40),
-    log_held_at   VARCHAR(40)
+    log_held_at   VARCHAR(40),
+    replay_hold   VARCHAR(40),
+    point_at      VARCHAR(40),
+    point_extents {text},
+    outage_ms     BIGINT
 );
 
 -- One row per table: its state, what is applied, and the log that this refers to.

@@ -7,12 +7,14 @@ use crate::engine::{Arg, Stamp};
 use crate::error::Result;
 
 impl Ledger {
-    /// Names us as the holder of the lease, which is held by a lock of the session.
+    /// Names us as the holder of the lease, which is held by a lock of the session. A hold of replay that an
+    /// earlier holder left behind ends here: its acts are refused from then on.
     ///
     /// # Errors
     /// When the target can't be written.
     pub async fn name_holder(&self) -> Result<()> {
-        let sql = "UPDATE {l}databases SET holder = ?2, held_since = ?3 WHERE database_name = ?1";
+        let sql = "UPDATE {l}databases SET holder = ?2, held_since = ?3, replay_hold = NULL \
+                   WHERE database_name = ?1";
         let holder = self.actor.holder();
         self.write(sql, &[self.database.as_str().into(), holder.into(), now().into()]).await?;
         Ok(())
@@ -39,16 +41,16 @@ impl Ledger {
         Ok(row.first().cloned().flatten().zip(integer(&row, 1).ok()))
     }
 
-    /// Opens a cutover attempt: 1 + the greater of both sides' numbers, recorded here before the
-    /// source hears of it.
+    /// Opens a cutover attempt, recorded here before the source hears of it. Its number is the smallest even
+    /// one above both sides': attempt n is lowered by n + 1.
     ///
     /// # Errors
     /// When the target can't be written.
     pub async fn open_attempt(&self, seen_on_source: Stamp) -> Result<Stamp> {
         let entry = self.read().await?;
         let mine = entry.attempt.stamp;
-        let greatest = if seen_on_source.epoch == mine.epoch { seen_on_source.attempt } else { 0 };
-        let stamp = Stamp { epoch: mine.epoch, attempt: 1 + mine.attempt.max(greatest) };
+        let greatest = mine.attempt.max(seen_on_source.attempt).max(0);
+        let stamp = Stamp { epoch: mine.epoch, attempt: greatest + 2 - greatest % 2 };
         let moved = self
             .write(
                 "UPDATE {l}databases SET attempt = ?2, attempt_state = 'open' \

@@ -83,6 +83,7 @@ impl Bench {
             origin: self.entry.origin.as_ref().unwrap(),
             read_at: &states.read_at,
             source: self.working.sides.source.as_ref(),
+            hold: None,
             step,
         }
     }

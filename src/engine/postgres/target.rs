@@ -11,9 +11,10 @@ use super::connect::{self, Side, classify, literal};
 use super::session::Session;
 use super::shape::Shape;
 use super::tx::PgTx;
-use super::{catalog, define, lease, probe, readiness, script};
+use super::{behind, catalog, define, lease, probe, readiness, script};
 use crate::engine::{
-    CaptureHere, Client, Definition, Identity, Lease, Options, Record, Script, Survey, Target, Tx,
+    CaptureHere, Client, Definition, Identity, Lease, Options, Record, Script, SequenceUse, Survey, Target,
+    Tx,
 };
 use crate::error::{Error, Result};
 use crate::ledger;
@@ -285,6 +286,10 @@ impl Target for PostgresTarget {
 
     async fn yields(&self, table: &TablePlan, select: &str) -> Result<Vec<String>> {
         probe::yields(self.session().await?, table, select).await
+    }
+
+    async fn sequence_uses(&self, plan: &Plan) -> Result<Vec<SequenceUse>> {
+        behind::uses(self.session().await?, plan).await
     }
 
     async fn script(&self) -> Result<Box<dyn Script>> {

@@ -17,6 +17,7 @@
 //! `SQLITE_DBCONFIG_ENABLE_TRIGGER`, and one that writes pages or the schema past SQL.
 
 mod ask;
+mod behind;
 mod capture;
 mod catalog;
 mod chunks;
