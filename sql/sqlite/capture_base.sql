@@ -12,7 +12,7 @@ CREATE TABLE IF NOT EXISTS "{p}_meta" (
 )
 
 INSERT OR IGNORE INTO "{p}_meta" (only_row, version, database, path, installed_at)
-SELECT 1, 1, lower(hex(randomblob(16))), file, (julianday('now') - 2440587.5) * 86400.0
+SELECT 1, 2, lower(hex(randomblob(16))), file, (julianday('now') - 2440587.5) * 86400.0
 FROM pragma_database_list WHERE name = 'main'
 
 -- The captured tables. The generation is another one whenever the log may have missed something;
@@ -26,13 +26,3 @@ CREATE TABLE IF NOT EXISTS "{p}_tables" (
     purged_to    INTEGER NOT NULL DEFAULT 0,
     installed_at REAL NOT NULL
 )
-
--- The fence: while `raised` is 1, the triggers of every table refuse writers.
-CREATE TABLE IF NOT EXISTS "{p}_fence" (
-    only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
-    raised   INTEGER NOT NULL,
-    epoch    INTEGER NOT NULL,
-    attempt  INTEGER NOT NULL
-)
-
-INSERT OR IGNORE INTO "{p}_fence" (only_row, raised, epoch, attempt) VALUES (1, 0, 0, 0)

@@ -5,7 +5,7 @@
 //! row that REPLACE removes is found by BEFORE triggers, by every unique index: no DELETE trigger fires
 //! for it unless the writer has `recursive_triggers` on.
 
-use super::catalog::{KeyColumn, Shape, Unique};
+use super::catalog::{Entry, KeyColumn, Shape, Unique};
 use super::parse;
 use super::value;
 use crate::engine::template::fill;
@@ -13,15 +13,16 @@ use crate::error::{Error, Result};
 use crate::model::{TablePlan, quote};
 
 /// The version of what is installed. Another one is refused.
-pub(super) const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 2;
 
 /// How a refused writer's message begins.
 pub(super) const FENCE_MESSAGE: &str = "highwater fence";
 
 /// What the names of triggers hold between the prefix and the table.
-pub(super) const TRIGGER_KINDS: [&str; 9] = [
+pub(super) const TRIGGER_KINDS: [&str; 10] = [
     "insert",
     "update",
+    "rekey",
     "delete",
     "before_insert",
     "before_update",
@@ -93,12 +94,36 @@ impl Names {
         rest.is_some_and(|rest| matches!(rest, "meta" | "tables" | "fence") || rest.starts_with("log_"))
     }
 
-    /// What stands beside the change logs.
+    /// The tables beside the change logs.
     pub(super) fn base(&self) -> Vec<String> {
-        paragraphs(include_str!("../../../sql/sqlite/capture_base.sql"), &[("p", &self.prefix)])
+        let base = include_str!("../../../sql/sqlite/capture_base.sql");
+        let mut statements = paragraphs(base, &[("p", &self.prefix)]);
+        statements.extend(self.fence_row());
+        statements
     }
 
-    /// The fence of a table.
+    /// The fence's table and row.
+    pub(super) fn fence_row(&self) -> Vec<String> {
+        paragraphs(include_str!("../../../sql/sqlite/capture_fence_row.sql"), &[("p", &self.prefix)])
+    }
+
+    /// The fence of one attempt on the change log of a table.
+    pub(super) fn log_fence(&self, table: &str, attempt: i64) -> Vec<Statement> {
+        let (name, log, n) = (doubled(table), quote(&self.log(table)), attempt.to_string());
+        let pairs = [("p", self.prefix.as_str()), ("t", &name), ("log", &log), ("n", &n)];
+        named(paragraphs(include_str!("../../../sql/sqlite/capture_raised.sql"), &pairs))
+    }
+
+    /// The attempt whose fence on a change log that trigger is, if it is one. (Its table tells it from a trigger
+    /// of another migration, whose name may begin in the same way.)
+    pub(super) fn fence_attempt(&self, trigger: &Entry) -> Option<i64> {
+        let rest = trigger.name.strip_prefix(&self.prefix)?.strip_prefix("_fence_")?;
+        let (attempt, table) = rest.split_once('_')?;
+        let attempt = attempt.parse().ok()?;
+        (trigger.kind == "trigger" && trigger.table == self.log(table)).then_some(attempt)
+    }
+
+    /// The fence of a table that is not captured.
     pub(super) fn table_fence(&self, table: &str) -> Vec<Statement> {
         let pairs = [("p", self.prefix.as_str()), ("t", &doubled(table)), ("table", &quote(table))];
         named(paragraphs(include_str!("../../../sql/sqlite/capture_fence.sql"), &pairs))

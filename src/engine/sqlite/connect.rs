@@ -7,14 +7,18 @@ use std::time::{Duration, Instant};
 
 use secrecy::ExposeSecret;
 use sqlx::pool::PoolConnection;
-use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqlitePoolOptions, SqliteRow};
+use sqlx::sqlite::{
+    SqliteArguments, SqliteConnectOptions, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
+};
 use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection, Executor, Row, SqlSafeStr, Sqlite, SqliteConnection,
     SqlitePool,
 };
+use tokio::sync::OwnedMutexGuard;
 
 use super::catalog::Catalog;
 use super::fault::{self, Doing};
+use super::pin::Pin;
 use super::value;
 use crate::engine::Options;
 use crate::error::{Error, Kind, Result};
@@ -86,6 +90,8 @@ pub(super) struct Db {
     pub(super) writer: SqlitePool,
     how: SqliteConnectOptions,
     catalog: Mutex<Option<Arc<Catalog>>>,
+    /// The snapshot that all reads see, where one is held.
+    pin: Option<Pin>,
 }
 
 impl Db {
@@ -120,7 +126,10 @@ impl Db {
                 .max_lifetime(None)
                 .test_before_acquire(false)
         };
-        let writing = how.clone().busy_timeout(lock_patience).pragma("cache_size", "-65536");
+        // EXTRA: what is committed is not lost when the machine loses power, by any journal mode. (With FULL the
+        // journal of the last commit may come back in mode DELETE, and undo it.)
+        let writing = how.clone().busy_timeout(lock_patience).synchronous(SqliteSynchronous::Extra);
+        let writing = writing.pragma("cache_size", "-65536");
         let db = Db {
             readers: pool(options.connections.max(2))
                 .connect_lazy_with(how.clone().pragma("query_only", "ON")),
@@ -130,9 +139,31 @@ impl Db {
             file,
             how,
             catalog: Mutex::default(),
+            pin: None,
         };
         db.check_format().await?;
         Ok(db)
+    }
+
+    /// The same file, of which every read sees the snapshot that is taken now.
+    pub(super) async fn pinned(&self) -> Result<Self> {
+        self.check_file()?;
+        let pin = Pin::take(self.watcher().await?, &self.place).await?;
+        Ok(Db {
+            place: self.place.clone(),
+            path: self.path.clone(),
+            file: self.file,
+            readers: self.readers.clone(),
+            writer: self.writer.clone(),
+            how: self.how.clone(),
+            catalog: Mutex::default(),
+            pin: Some(pin),
+        })
+    }
+
+    /// Whether every read sees one snapshot.
+    pub(super) fn is_pinned(&self) -> bool {
+        self.pin.is_some()
     }
 
     /// A connection of its own that only reads, outside the pools.
@@ -165,14 +196,21 @@ impl Db {
 
     /// Begins a transaction that reads, on one snapshot from its first statement on.
     pub(super) async fn reading(&self, what: &str) -> Result<Session> {
-        Session::begin(&self.readers, "BEGIN", &self.place).await.doing(&self.place, what)
+        match &self.pin {
+            Some(pin) => Ok(Session::in_snapshot(pin.turn(&self.place).await?, &self.place)),
+            None => Session::begin(&self.readers, "BEGIN", &self.place).await.doing(&self.place, what),
+        }
     }
 
     /// Begins a transaction that writes, waiting for other writers. That keeps nobody waiting: only the
     /// commit may, and its patience is the connection's.
     pub(super) async fn writing(&self, what: &str) -> Result<Session> {
+        self.writing_until(what, Instant::now() + WRITE_PATIENCE).await
+    }
+
+    /// As [`Db::writing`], waiting for other writers until `deadline`.
+    pub(super) async fn writing_until(&self, what: &str, deadline: Instant) -> Result<Session> {
         self.check_file()?;
-        let deadline = Instant::now() + WRITE_PATIENCE;
         loop {
             match Session::begin(&self.writer, "BEGIN IMMEDIATE", &self.place).await {
                 Err(error) if fault::is_busy(&error) && Instant::now() < deadline => {
@@ -283,19 +321,27 @@ fn find(name: &Path, place: &str) -> Result<PathBuf> {
     }
 }
 
-/// A transaction on a connection of a pool. Dropped before its end, it takes the connection with it,
-/// which rolls back: after some errors SQLite has rolled back by itself, so that the connection can't
-/// be known to be in order.
+/// A transaction on a connection of a pool, or a read in a snapshot that is held. A transaction that is dropped
+/// before its end takes the connection with it, which rolls back: after some errors SQLite has rolled back by
+/// itself, so that the connection can't be known to be in order.
 pub(super) struct Session {
-    connection: PoolConnection<Sqlite>,
+    connection: Held,
     /// The side and the URL, as errors name it.
     pub(super) place: Arc<str>,
     open: bool,
 }
 
+/// Whose connection a session uses.
+enum Held {
+    /// A pool's.
+    Pooled(PoolConnection<Sqlite>),
+    /// That of a snapshot, whose transaction outlives the session.
+    Pinned(OwnedMutexGuard<SqliteConnection>),
+}
+
 impl Session {
     async fn begin(pool: &SqlitePool, how: &'static str, place: &Arc<str>) -> Result<Self, sqlx::Error> {
-        let connection = pool.acquire().await?;
+        let connection = Held::Pooled(pool.acquire().await?);
         let mut session = Session { connection, place: place.clone(), open: true };
         let begun = session.run(how).await;
         // A busy database leaves the connection as it was.
@@ -304,23 +350,34 @@ impl Session {
         Ok(session)
     }
 
+    fn in_snapshot(connection: OwnedMutexGuard<SqliteConnection>, place: &Arc<str>) -> Self {
+        Session { connection: Held::Pinned(connection), place: place.clone(), open: false }
+    }
+
     /// Ends the transaction, and keeps what it wrote.
-    pub(super) async fn end(mut self) -> Result<(), sqlx::Error> {
-        self.run("COMMIT").await?;
-        self.open = false;
-        Ok(())
+    pub(super) async fn end(self) -> Result<(), sqlx::Error> {
+        self.finish("COMMIT").await
     }
 
     /// Ends the transaction, and undoes what it wrote.
-    pub(super) async fn undo(mut self) -> Result<(), sqlx::Error> {
-        self.run("ROLLBACK").await?;
-        self.open = false;
+    pub(super) async fn undo(self) -> Result<(), sqlx::Error> {
+        self.finish("ROLLBACK").await
+    }
+
+    async fn finish(mut self, how: &'static str) -> Result<(), sqlx::Error> {
+        if let Held::Pooled(_) = self.connection {
+            self.run(how).await?;
+            self.open = false;
+        }
         Ok(())
     }
 
     /// The connection.
     pub(super) fn connection(&mut self) -> &mut SqliteConnection {
-        &mut self.connection
+        match &mut self.connection {
+            Held::Pooled(connection) => connection,
+            Held::Pinned(connection) => connection,
+        }
     }
 
     /// Runs a statement. Returns how many rows it touched.
@@ -335,20 +392,20 @@ impl Session {
         args: SqliteArguments,
     ) -> Result<u64, sqlx::Error> {
         let query = sqlx::query_with(AssertSqlSafe(sql.into()), args);
-        Ok(query.execute(&mut *self.connection).await?.rows_affected())
+        Ok(query.execute(self.connection()).await?.rows_affected())
     }
 
     /// Runs statements that are not worth keeping prepared: definitions.
     pub(super) async fn define(&mut self, sql: &str) -> Result<(), sqlx::Error> {
         let query = sqlx::query(AssertSqlSafe(sql.to_string())).persistent(false);
-        query.execute(&mut *self.connection).await?;
+        query.execute(self.connection()).await?;
         Ok(())
     }
 
     /// Compiles a statement without running it: what it names must exist and be known here. (EXPLAIN
     /// would do, but listing the programs of triggers was seen to crash SQLite 3.51.)
     pub(super) async fn compile(&mut self, sql: String) -> Result<(), sqlx::Error> {
-        self.connection.prepare(AssertSqlSafe(sql).into_sql_str()).await?;
+        self.connection().prepare(AssertSqlSafe(sql).into_sql_str()).await?;
         Ok(())
     }
 
@@ -358,12 +415,12 @@ impl Session {
         sql: impl Into<String>,
         args: SqliteArguments,
     ) -> Result<Vec<SqliteRow>, sqlx::Error> {
-        sqlx::query_with(AssertSqlSafe(sql.into()), args).fetch_all(&mut *self.connection).await
+        sqlx::query_with(AssertSqlSafe(sql.into()), args).fetch_all(self.connection()).await
     }
 
     /// The first row of a query without arguments.
     pub(super) async fn one(&mut self, sql: impl Into<String>) -> Result<SqliteRow, sqlx::Error> {
-        sqlx::query(AssertSqlSafe(sql.into())).fetch_one(&mut *self.connection).await
+        sqlx::query(AssertSqlSafe(sql.into())).fetch_one(self.connection()).await
     }
 
     /// The first value of a query without arguments, as a whole number.
@@ -379,8 +436,10 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        if self.open {
-            self.connection.close_on_drop();
+        if self.open
+            && let Held::Pooled(connection) = &mut self.connection
+        {
+            connection.close_on_drop();
         }
     }
 }

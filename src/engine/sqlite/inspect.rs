@@ -12,6 +12,7 @@ use super::capture::{Capture, Names, Statement};
 use super::catalog::{Catalog, Entry, Shape, Sort};
 use super::connect::Session;
 use super::fault::{self, Doing};
+use super::fence::Standing;
 use super::install::Meta;
 use super::read::has_key;
 use super::source::Inner;
@@ -75,7 +76,8 @@ async fn look(source: &Inner, plan: &Plan) -> Result<Vec<Verdict>> {
     let mut session = db.reading(what).await?;
     let catalog = db.catalog(&mut session).await?;
     let registered = registered(&mut session, names).await.doing(&db.place, what)?;
-    let base = base_fault(&mut session, names).await.doing(&db.place, what)?;
+    let fence = Standing::read(&mut session, &catalog, names).await.doing(&db.place, what)?;
+    let base = base_fault(&mut session, names, fence).await.doing(&db.place, what)?;
     session.end().await.doing(&db.place, what)?;
     let mut verdicts: Vec<Verdict> = plan
         .tables
@@ -84,7 +86,7 @@ async fn look(source: &Inner, plan: &Plan) -> Result<Vec<Verdict>> {
             let known = registered.get(&table.source.name);
             let fault = table_fault(&catalog, names, table, known)
                 .or_else(|| base.clone().map(Fault::Mend))
-                .or_else(|| fence_fault(&catalog, names, &table.source));
+                .or_else(|| raised_fault(&catalog, names, &table.source, fence));
             Verdict { label: table.label(), generation: known.map(|k| k.generation.clone()), fault }
         })
         .collect();
@@ -97,17 +99,16 @@ async fn look(source: &Inner, plan: &Plan) -> Result<Vec<Verdict>> {
     Ok(verdicts)
 }
 
-async fn base_fault(session: &mut Session, names: &Names) -> Result<Option<String>, sqlx::Error> {
+async fn base_fault(
+    session: &mut Session,
+    names: &Names,
+    fence: Standing,
+) -> Result<Option<String>, sqlx::Error> {
     if Meta::read(session, names).await?.is_none() {
         return Ok(Some("capture is not installed".to_string()));
     }
-    let fence = session.all(format!("SELECT raised FROM {}", names.fence()), Default::default()).await;
-    Ok(match fence {
-        Err(error) if fault::is_missing(&error) => {
-            Some("the fence's table is gone: writers fail until it is there again".to_string())
-        }
-        rows => rows?.is_empty().then(|| "the fence has lost its row".to_string()),
-    })
+    let lost = "the fence has lost its table or its row: writes to excluded tables may fail";
+    Ok((!fence.has_row()).then(|| lost.to_string()))
 }
 
 fn table_fault(
@@ -161,10 +162,33 @@ fn columns_fault(shape: &Shape, table: &TablePlan, known: Option<&Registered>) -
     Some(format!("column {} was added on the source", added.name))
 }
 
+/// While a fence is up, each log has its trigger.
+fn raised_fault(catalog: &Catalog, names: &Names, table: &TableName, fence: Standing) -> Option<Fault> {
+    triggers_fault(catalog, &names.log_fence(&table.name, fence.up()?)).map(Fault::Mend)
+}
+
+/// The fence of a table that is not captured.
 fn fence_fault(catalog: &Catalog, names: &Names, table: &TableName) -> Option<Fault> {
     // A module's table takes no triggers.
     let shape = catalog.table(&table.name).filter(|t| t.sort == Sort::Ordinary)?;
     triggers_fault(catalog, &names.table_fence(&shape.name)).map(Fault::Mend)
+}
+
+/// Why the log of a table may have missed something, or may miss something from now on.
+pub(super) fn log_fault(
+    catalog: &Catalog,
+    names: &Names,
+    table: &TablePlan,
+    known: Option<&Registered>,
+) -> Option<String> {
+    let Some(shape) = catalog.table(&table.source.name) else {
+        return Some("the table is gone from the source".to_string());
+    };
+    match (names.capture(table, shape), known) {
+        (Err(error), _) => Some(error.summary()),
+        (Ok(_), None) => Some("its changes are not captured".to_string()),
+        (Ok(capture), Some(known)) => capture_fault(catalog, shape, &capture, known),
+    }
 }
 
 /// What is wrong with the log of a table or its triggers: it may have missed something.

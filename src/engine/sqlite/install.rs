@@ -7,6 +7,7 @@ use super::capture::{Capture, Names, Statement, VERSION};
 use super::catalog::{Catalog, Shape, Sort};
 use super::connect::{Db, FileId, Session};
 use super::fault::{self, Doing};
+use super::fence::Standing;
 use super::inspect;
 use super::source::Inner;
 use super::value::{self, text, texts};
@@ -114,6 +115,10 @@ async fn retried<T, F: Future<Output = Result<T>>>(attempt: impl Fn() -> F) -> R
 async fn base(source: &Inner) -> Result<()> {
     let (db, names, what) = (&source.db, &source.names, "installing capture");
     let mut session = db.writing(what).await?;
+    // What another version made may have other columns.
+    if let Some(meta) = Meta::read(&mut session, names).await.doing(&db.place, what)? {
+        check_meta(db, names, &meta)?;
+    }
     for statement in names.base() {
         session.define(&statement).await.doing(&db.place, what)?;
     }
@@ -140,23 +145,33 @@ async fn one(source: &Inner, table: &TablePlan) -> Result<String> {
     let capture = names.capture(table, shape)?;
     let registered = inspect::registered(&mut session, names).await.doing(&db.place, &what)?;
     let known = registered.get(&shape.name);
-    let fence = names.table_fence(&shape.name);
     let captured =
         known.is_some_and(|known| inspect::capture_fault(&catalog, shape, &capture, known).is_none());
+    let up = Standing::read(&mut session, &catalog, names).await.doing(&db.place, &what)?.up();
+    let fence = up.map(|attempt| names.log_fence(&shape.name, attempt)).unwrap_or_default();
     let fenced = inspect::triggers_fault(&catalog, &fence).is_none();
-    if captured && fenced {
+    let plain = names.table_fence(&shape.name);
+    let plain: Vec<&Statement> = plain.iter().filter(|s| catalog.trigger(&s.name).is_some()).collect();
+    if captured && fenced && plain.is_empty() {
         let generation = known.map(|k| k.generation.clone()).unwrap_or_default();
         session.undo().await.doing(&db.place, &what)?;
         return Ok(generation);
     }
-    if !captured {
+    if captured {
+        put_fence(&mut session, &catalog, &fence).await.doing(&db.place, &what)?;
+    } else {
         remove_capture(&mut session, &catalog, names, &shape.name).await.doing(&db.place, &what)?;
-        let triggers = capture.triggers.iter().chain(&capture.seal).map(|s| &s.sql);
+        // While a fence is up, no log is without it for a moment.
+        let triggers = capture.triggers.iter().chain(&capture.seal).chain(&fence).map(|s| &s.sql);
         for sql in capture.tables.iter().chain(triggers) {
             session.define(sql).await.doing(&db.place, &what)?;
         }
     }
-    put_fence(&mut session, &catalog, &fence).await.doing(&db.place, &what)?;
+    // Left from a time when the table was excluded.
+    for statement in plain {
+        let drop = format!("DROP TRIGGER {}", quote(&statement.name));
+        session.define(&drop).await.doing(&db.place, &what)?;
+    }
     compile(&mut session, shape).await.doing(&db.place, &what)?;
     let sql = format!("SELECT generation FROM {} WHERE name = {}", names.tables(), value::quote(&shape.name));
     let generation = session.text(sql).await.doing(&db.place, &what)?;
@@ -255,19 +270,18 @@ pub(super) fn ddl(names: &Names, catalog: &Catalog, plan: &Plan) -> Result<Strin
         text.push_str("COMMIT;\n");
     };
     transaction("What all tables share", names.base());
-    let fence = |table: &str| names.table_fence(table).into_iter().map(|s| s.sql);
     for table in &plan.tables {
         let shape = catalog
             .table(&table.source.name)
             .ok_or_else(|| Error::table(format!("{}: the table is gone from the source", table.source)))?;
         let Capture { tables, triggers, seal, .. } = names.capture(table, shape)?;
         let triggers = triggers.into_iter().chain(seal).map(|s| s.sql);
-        let all = tables.into_iter().chain(triggers).chain(fence(&shape.name)).collect();
-        transaction(&format!("{}: change log, triggers, fence", table.source), all);
+        transaction(&format!("{}: change log, triggers", table.source), tables.into_iter().chain(triggers).collect());
     }
     for name in &plan.excluded {
         if catalog.table(&name.name).is_some_and(|t| t.sort == Sort::Ordinary) {
-            transaction(&format!("{name}: fence only"), fence(&name.name).collect());
+            let fence = names.table_fence(&name.name).into_iter().map(|s| s.sql);
+            transaction(&format!("{name}: fence only"), fence.collect());
         }
     }
     Ok(text)

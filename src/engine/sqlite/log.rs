@@ -161,8 +161,7 @@ impl Watcher {
         row.try_get_unchecked(0).doing(place, "looking for changes")
     }
 
-    /// For each table whether its log's end is another than the watermark's. An end *before* the
-    /// watermark counts: reading the log will tell what happened.
+    /// For each table whether its log is dirty; the logs are read only if somebody wrote.
     pub(super) async fn poll(
         &mut self,
         names: &Names,
@@ -170,65 +169,84 @@ impl Watcher {
         place: &str,
     ) -> Result<Vec<bool>> {
         let version = self.data_version(place).await?;
-        let logs: Vec<String> = watch.iter().map(|w| names.log(&w.table.source.name)).collect();
+        let logs = logs(names, watch);
         let known = |seen: &(i64, HashMap<String, Mark>)| {
             seen.0 == version && logs.iter().all(|l| seen.1.contains_key(l))
         };
         if !self.seen.as_ref().is_some_and(known) {
             // The version was read first: what is committed from here on changes it again.
-            self.seen = Some((version, self.ends(&logs, place).await?));
+            self.seen = Some((version, ends(&mut self.connection, &logs, place).await?));
         }
-        let ends = self.seen.as_ref().map(|seen| &seen.1);
-        watch
-            .iter()
-            .zip(&logs)
-            .map(|(w, log)| {
-                let covered = mark(w.watermark)?;
-                Ok(ends.and_then(|ends| ends.get(log)) != Some(&covered))
-            })
-            .collect()
+        match &self.seen {
+            Some((_, ends)) => dirty(watch, &logs, ends),
+            None => Ok(Vec::new()),
+        }
     }
+}
 
-    /// The ends of the logs that exist.
-    async fn ends(&mut self, logs: &[String], place: &str) -> Result<HashMap<String, Mark>> {
-        let mut ends = HashMap::new();
-        for some in logs.chunks(LOGS_AT_ONCE) {
-            match self.some_ends(some).await {
-                Ok(found) => ends.extend(found),
-                // One is missing: the others still count.
-                Err(error) if fault::is_missing(&error) => {
-                    for log in some {
-                        ends.extend(self.some_ends(std::slice::from_ref(log)).await.unwrap_or_default());
-                    }
+/// For each table whether its log is dirty in the session's snapshot.
+pub(super) async fn poll(session: &mut Session, names: &Names, watch: &[Watch<'_>]) -> Result<Vec<bool>> {
+    let (place, logs) = (session.place.clone(), logs(names, watch));
+    let ends = ends(session.connection(), &logs, &place).await?;
+    dirty(watch, &logs, &ends)
+}
+
+fn logs(names: &Names, watch: &[Watch<'_>]) -> Vec<String> {
+    watch.iter().map(|w| names.log(&w.table.source.name)).collect()
+}
+
+/// Whether each log's end is another than the watermark's. An end *before* the watermark counts: reading the log
+/// will tell what happened.
+fn dirty(watch: &[Watch<'_>], logs: &[String], ends: &HashMap<String, Mark>) -> Result<Vec<bool>> {
+    watch.iter().zip(logs).map(|(w, log)| Ok(ends.get(log) != Some(&mark(w.watermark)?))).collect()
+}
+
+/// The ends of the logs that exist.
+async fn ends(
+    connection: &mut SqliteConnection,
+    logs: &[String],
+    place: &str,
+) -> Result<HashMap<String, Mark>> {
+    let mut ends = HashMap::new();
+    for some in logs.chunks(LOGS_AT_ONCE) {
+        match some_ends(connection, some).await {
+            Ok(found) => ends.extend(found),
+            // One is missing: the others still count.
+            Err(error) if fault::is_missing(&error) => {
+                for log in some {
+                    ends.extend(some_ends(connection, std::slice::from_ref(log)).await.unwrap_or_default());
                 }
-                Err(error) => return Err(fault::classify(error, place, "looking for changes")),
             }
+            Err(error) => return Err(fault::classify(error, place, "looking for changes")),
         }
-        Ok(ends)
     }
+    Ok(ends)
+}
 
-    async fn some_ends(&mut self, logs: &[String]) -> Result<HashMap<String, Mark>, sqlx::Error> {
-        if logs.is_empty() {
-            return Ok(HashMap::new());
-        }
-        let parts = logs.iter().enumerate().map(|(i, log)| {
-            format!("SELECT * FROM (SELECT {i}, id, tag FROM {} ORDER BY id DESC LIMIT 1)", quote(log))
-        });
-        let sql = super::value::join(parts, " UNION ALL ");
-        let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(&mut self.connection).await?;
-        let mut ends: HashMap<String, Mark> =
-            logs.iter().map(|l| (l.clone(), Mark { id: 0, tag: 0 })).collect();
-        for row in &rows {
-            let log = usize::try_from(integer(row, 0)?).ok().and_then(|i| logs.get(i));
-            ends.extend(
-                log.map(|l| {
-                    Ok::<_, sqlx::Error>((l.clone(), Mark { id: integer(row, 1)?, tag: integer(row, 2)? }))
-                })
-                .transpose()?,
-            );
-        }
-        Ok(ends)
+async fn some_ends(
+    connection: &mut SqliteConnection,
+    logs: &[String],
+) -> Result<HashMap<String, Mark>, sqlx::Error> {
+    if logs.is_empty() {
+        return Ok(HashMap::new());
     }
+    let parts = logs.iter().enumerate().map(|(i, log)| {
+        format!("SELECT * FROM (SELECT {i}, id, tag FROM {} ORDER BY id DESC LIMIT 1)", quote(log))
+    });
+    let sql = super::value::join(parts, " UNION ALL ");
+    let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(connection).await?;
+    let mut ends: HashMap<String, Mark> =
+        logs.iter().map(|l| (l.clone(), Mark { id: 0, tag: 0 })).collect();
+    for row in &rows {
+        let log = usize::try_from(integer(row, 0)?).ok().and_then(|i| logs.get(i));
+        ends.extend(
+            log.map(|l| {
+                Ok::<_, sqlx::Error>((l.clone(), Mark { id: integer(row, 1)?, tag: integer(row, 2)? }))
+            })
+            .transpose()?,
+        );
+    }
+    Ok(ends)
 }
 
 /// How far behind the tables are.

@@ -12,9 +12,11 @@
 //! | no setting silences triggers | the target's are taken off within the transaction ([`silence`]) |
 //! | a file can be replaced under an open connection | it is looked at again and again ([`connect`]) |
 //! | a trigger that names a missing table fails its writer | `remove` drops triggers first, and a lost log is made again within a second |
+//! | two connections can't share a snapshot | reads of a snapshot that is held take turns ([`pin`]) |
+//! | DDL is transactional, and waits for the one writer | the fence is raised on all logs in one transaction ([`fence`]) |
 //!
-//! What can't be noticed: a writer whose connection has triggers switched off by
-//! `SQLITE_DBCONFIG_ENABLE_TRIGGER`, and one that writes pages or the schema past SQL.
+//! What leaves no trace, and passes the fence: `sqlite3_blob_write`, a connection that has triggers switched off
+//! by `SQLITE_DBCONFIG_ENABLE_TRIGGER`, and whatever writes pages or the schema past SQL. `plan` warns of it.
 
 mod ask;
 mod behind;
@@ -30,6 +32,7 @@ mod into;
 mod lease;
 mod log;
 mod parse;
+mod pin;
 mod read;
 mod replace;
 mod schema;

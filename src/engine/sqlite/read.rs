@@ -62,7 +62,9 @@ pub(super) async fn stream(
     // Without WAL nobody can commit while we read: a keyed table is read piece by piece then, each
     // newer than the extent, which is all that the extent promises. The keys of a table are read in
     // one go even so, as one that moved between two pieces would be missing.
-    let whole = reads.key.is_empty() || layout == Layout::Keys || source.db.is_wal(&mut session).await?;
+    // In a snapshot that is held nothing moves, and other reads get their turn between two pieces.
+    let whole = reads.key.is_empty()
+        || !source.db.is_pinned() && (layout == Layout::Keys || source.db.is_wal(&mut session).await?);
     let (sender, blocks) = mpsc::channel(BLOCKS_WAITING);
     let reader = Reader {
         source: source.clone(),

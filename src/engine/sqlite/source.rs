@@ -1,6 +1,7 @@
 //! [`Source`] on SQLite.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use async_trait::async_trait;
 use tokio::sync::Mutex;
@@ -25,7 +26,12 @@ use crate::settings::Endpoint;
 use crate::throttle::Throttle;
 
 /// A SQLite file as source.
-pub struct SqliteSource(Arc<Inner>);
+pub struct SqliteSource {
+    /// The file as it is now.
+    live: Arc<Inner>,
+    /// What rows and logs are read from: the same, or a snapshot that is held.
+    reads: Arc<Inner>,
+}
 
 /// What the parts of the source share.
 pub(super) struct Inner {
@@ -36,9 +42,22 @@ pub(super) struct Inner {
     /// Limits rows per second.
     pub(super) throttle: Arc<Throttle>,
     /// Sees that somebody wrote.
-    pub(super) watcher: Mutex<Watcher>,
+    pub(super) watcher: Arc<Mutex<Watcher>>,
     /// The last full look at capture.
-    pub(super) look: Mutex<Option<Look>>,
+    pub(super) look: Arc<Mutex<Option<Look>>>,
+}
+
+impl Inner {
+    /// The same, of which every read sees the snapshot that is taken now.
+    async fn pinned(&self) -> Result<Self> {
+        Ok(Inner {
+            db: self.db.pinned().await?,
+            names: self.names.clone(),
+            throttle: self.throttle.clone(),
+            watcher: self.watcher.clone(),
+            look: self.look.clone(),
+        })
+    }
 }
 
 impl SqliteSource {
@@ -50,13 +69,14 @@ impl SqliteSource {
     pub async fn connect(endpoint: &Endpoint, options: &Options) -> Result<Self> {
         let db = Db::open(endpoint, options, Side::Source, options.lock_timeout).await?;
         let watcher = Watcher::new(db.watcher().await?);
-        Ok(SqliteSource(Arc::new(Inner {
+        let live = Arc::new(Inner {
             names: Names { prefix: options.object_name("highwater_capture") },
             throttle: options.throttle.clone(),
-            watcher: Mutex::new(watcher),
-            look: Mutex::default(),
+            watcher: Arc::new(Mutex::new(watcher)),
+            look: Arc::default(),
             db,
-        })))
+        });
+        Ok(SqliteSource { reads: live.clone(), live })
     }
 }
 
@@ -79,23 +99,23 @@ pub(super) async fn identity(db: &Db, names: &Names, only_here: bool) -> Result<
 #[async_trait]
 impl Source for SqliteSource {
     async fn identity(&self) -> Result<Identity> {
-        identity(&self.0.db, &self.0.names, false).await
+        identity(&self.live.db, &self.live.names, false).await
     }
 
     async fn schema(&self) -> Result<Schema> {
-        schema::schema(&self.0.db).await
+        schema::schema(&self.live.db).await
     }
 
     async fn check_constraints(&self) -> Result<Vec<CheckConstraint>> {
-        schema::check_constraints(&self.0.db).await
+        schema::check_constraints(&self.live.db).await
     }
 
     async fn survey(&self, _schema: &Schema, plan: &Plan) -> Result<Survey> {
-        survey::source(&self.0.db, &self.0.names, plan).await
+        survey::source(&self.live.db, &self.live.names, plan).await
     }
 
     async fn capture_ddl(&self, plan: &Plan) -> Result<String> {
-        install::ddl(&self.0.names, self.0.db.catalog_now().await?.as_ref(), plan)
+        install::ddl(&self.live.names, self.live.db.catalog_now().await?.as_ref(), plan)
     }
 
     async fn install(
@@ -103,128 +123,134 @@ impl Source for SqliteSource {
         plan: &Plan,
         report: &(dyn for<'a> Fn(&'a str) + Send + Sync),
     ) -> Result<Vec<(String, Result<String>)>> {
-        install::install(&self.0, plan, report).await
+        install::install(&self.live, plan, report).await
     }
 
     async fn inspect(&self, plan: &Plan) -> Result<Vec<Verdict>> {
-        inspect::inspect(&self.0, plan).await
+        inspect::inspect(&self.live, plan).await
     }
 
     async fn remove(&self) -> Result<()> {
-        install::remove(&self.0.db, &self.0.names).await
+        install::remove(&self.live.db, &self.live.names).await
     }
 
     async fn extent(&self, table: &TablePlan) -> Result<Extent> {
         let what = "reading the change log";
-        let mut session = self.0.db.reading(what).await?;
-        let mark = log::end(&mut session, &quote(&self.0.names.log(&table.source.name))).await?;
-        session.end().await.doing(&self.0.db.place, what)?;
+        let mut session = self.reads.db.reading(what).await?;
+        let mark = log::end(&mut session, &quote(&self.reads.names.log(&table.source.name))).await?;
+        session.end().await.doing(&self.reads.db.place, what)?;
         Ok(Extent::Sqlite(mark))
     }
 
     async fn poll(&self, watch: &[Watch<'_>]) -> Result<Vec<bool>> {
-        self.0.db.check_file()?;
-        self.0.watcher.lock().await.poll(&self.0.names, watch, &self.0.db.place).await
+        let Inner { db, names, watcher, .. } = self.reads.as_ref();
+        db.check_file()?;
+        if !db.is_pinned() {
+            return watcher.lock().await.poll(names, watch, &db.place).await;
+        }
+        let what = "looking for changes";
+        let mut session = db.reading(what).await?;
+        let dirty = log::poll(&mut session, names, watch).await?;
+        session.end().await.doing(&db.place, what)?;
+        Ok(dirty)
     }
 
     async fn measure(&self, watch: &[Watch<'_>]) -> Result<Measures> {
-        log::measure(&self.0.db, &self.0.names, watch).await
+        log::measure(&self.live.db, &self.live.names, watch).await
     }
 
     async fn chunks(&self, table: &TablePlan, rows: u64) -> Result<Vec<Bounds>> {
-        chunks::chunks(&self.0, table, rows).await
+        chunks::chunks(&self.live, table, rows).await
     }
 
     async fn stream(&self, watch: Watch<'_>, bounds: &Bounds, layout: Layout) -> Result<RowStream> {
-        read::stream(&self.0, watch.table, watch.origin, bounds, layout).await
+        read::stream(&self.reads, watch.table, watch.origin, bounds, layout).await
     }
 
     async fn batch(&self, watch: Watch<'_>, limits: Limits) -> Result<Batch> {
-        let batch = read::batch(&self.0, watch, limits).await;
+        let batch = read::batch(&self.reads, watch, limits).await;
         if batch.as_ref().is_err_and(|e| e.kind() == Kind::Doubtful) {
             // What is wrong may be in rows that no change of the schema tells of.
-            *self.0.look.lock().await = None;
+            *self.reads.look.lock().await = None;
         }
         batch
     }
 
     async fn states(&self, watch: Watch<'_>, keys: &[Key]) -> Result<States> {
-        read::states(&self.0, watch.table, watch.origin, keys).await
+        read::states(&self.reads, watch.table, watch.origin, keys).await
     }
 
     async fn purge(&self, table: &TablePlan, watermark: &Watermark) -> Result<u64> {
-        log::purge(&self.0.db, &self.0.names, table, watermark).await
+        log::purge(&self.live.db, &self.live.names, table, watermark).await
     }
 
     async fn count(&self, table: &TablePlan) -> Result<u64> {
-        self.0.db.count(&table.source.name).await
+        self.reads.db.count(&table.source.name).await
     }
 
     async fn sequences(&self) -> Result<Vec<Sequence>> {
-        schema::sequences(&self.0.db).await
+        schema::sequences(&self.live.db).await
     }
 
     async fn definitions(&self, plan: &Plan, whole: bool) -> Result<Vec<Definition>> {
-        Ok(schema::definitions(self.0.db.catalog_now().await?.as_ref(), plan, whole))
+        Ok(schema::definitions(self.live.db.catalog_now().await?.as_ref(), plan, whole))
     }
 
     async fn sample(&self, table: &TablePlan, rows: u64) -> Result<Vec<Block>> {
-        ask::sample(&self.0, table, rows).await
+        ask::sample(&self.live, table, rows).await
     }
 
     async fn keys_with(&self, table: &TablePlan, column: &str, values: &[String]) -> Result<Vec<Key>> {
-        ask::keys_with(&self.0, table, column, values).await
+        ask::keys_with(&self.reads, table, column, values).await
     }
 
     async fn renewed(&self, watch: Watch<'_>, keys: &[Key]) -> Result<Vec<Key>> {
-        ask::renewed(&self.0, watch, keys).await
+        ask::renewed(&self.reads, watch, keys).await
     }
 
     async fn arrived(&self, watch: Watch<'_>, extent: &Extent) -> Result<Vec<Key>> {
-        ask::arrived(&self.0, watch, extent).await
+        ask::arrived(&self.reads, watch, extent).await
     }
 
     async fn ask(&self, sql: &str, most: usize) -> Result<Vec<Record>> {
-        ask::ask(&self.0.db, sql, most).await
+        ask::ask(&self.live.db, sql, most).await
     }
 
     async fn writers(&self, _plan: &Plan) -> Result<Vec<Writer>> {
-        fence::writers(&self.0).await
+        fence::writers(&self.live).await
     }
 
     async fn fence(&self) -> Result<Fence> {
-        fence::read(&self.0.db, &self.0.names).await
+        fence::read(&self.live.db, &self.live.names).await
     }
 
     async fn pinned(&self) -> Result<Arc<dyn Source>> {
-        Err(crate::error::Error::failed("no snapshot can be held"))
+        let reads = Arc::new(self.live.pinned().await?);
+        Ok(Arc::new(SqliteSource { live: self.live.clone(), reads }))
     }
 
     async fn try_fence(&self) -> Result<()> {
-        Ok(())
+        fence::try_out(&self.live.db, &self.live.names).await
     }
 
-    async fn raise_fence(&self, _plan: &Plan, stamp: Stamp, _until: std::time::Instant) -> Result<()> {
-        fence::raise(&self.0.db, &self.0.names, stamp).await
+    async fn raise_fence(&self, plan: &Plan, stamp: Stamp, until: Instant) -> Result<()> {
+        fence::raise(&self.live, plan, stamp, until).await
     }
 
-    async fn prove_fence(&self, _plan: &Plan, _stamp: Stamp) -> Result<()> {
-        fence::prove(&self.0.db, &self.0.names).await
+    async fn prove_fence(&self, plan: &Plan, stamp: Stamp) -> Result<()> {
+        fence::prove(&self.live, plan, stamp).await
     }
 
     async fn prepared(&self) -> Result<Vec<Writer>> {
+        // SQLite has no prepared transactions.
         Ok(Vec::new())
     }
 
     async fn lower_fence(&self, stamp: Stamp) -> Result<Lowered> {
-        Ok(if fence::lift(&self.0.db, &self.0.names, stamp).await? {
-            Lowered::Down
-        } else {
-            Lowered::WasDown
-        })
+        fence::lower(&self.live.db, &self.live.names, stamp).await
     }
 
     async fn drop_lowered(&self) -> Result<bool> {
-        Ok(true)
+        fence::drop_lowered(&self.live.db, &self.live.names).await
     }
 }

@@ -32,6 +32,11 @@ pub(super) async fn source(db: &Db, names: &Names, plan: &Plan) -> Result<Survey
             "`PRAGMA journal_mode=WAL` on the source, if the application bears it; else expect short waits",
         ));
     }
+    survey.warnings.push(Finding::general(
+        "writes by sqlite3_blob_write, and of a connection that has triggers switched off \
+         (SQLITE_DBCONFIG_ENABLE_TRIGGER), leave no trace: they are not captured, and the fence does not stop them",
+        "make sure that the application does neither, until the migration is over",
+    ));
     let collations = collations(&mut session).await.doing(&db.place, what)?;
     for table in &plan.tables {
         let Some(shape) = catalog.table(&table.source.name) else { continue };
