@@ -12,6 +12,7 @@ use crate::settings::{DatabaseSettings, Settings};
 pub struct Clean {
     sides: Sides,
     database: String,
+    forget: bool,
     /// The events that will be lost with the ledger.
     pub events: Vec<Event>,
 }
@@ -32,18 +33,21 @@ pub async fn look(
     if sides.target.lease_held(&database.name).await? {
         return Err(run::held(ledger.as_ref(), &database.name).await);
     }
-    if !forget && sides.source.fence().await?.raised {
-        return Err(Error::refused(format!(
-            "database {}: the fence is up; cleaning would let production write again",
-            database.name
-        ))
-        .remedy("`highwater final-sync --lift` first if that is meant; after a cutover, `clean --forget`"));
-    }
+    refuse_fenced(&sides, &database.name, forget).await?;
     let events = match &ledger {
         Some(ledger) => ledger.events().await?,
         None => Vec::new(),
     };
-    Ok(Clean { sides, database: database.name.clone(), events })
+    Ok(Clean { sides, database: database.name.clone(), forget, events })
+}
+
+async fn refuse_fenced(sides: &Sides, database: &str, forget: bool) -> Result<()> {
+    if forget || !sides.source.fence().await?.raised {
+        return Ok(());
+    }
+    let what = format!("database {database}: the fence is up; cleaning would let production write again");
+    Err(Error::refused(what)
+        .remedy("`highwater final-sync --lower` first if that is meant; after a cutover, `clean --forget`"))
 }
 
 impl Clean {
@@ -55,6 +59,8 @@ impl Clean {
     pub async fn carry_out(self) -> Result<()> {
         let lease = self.sides.target.try_lease(&self.database).await?;
         let Some(lease) = lease else { return Err(run::held(None, &self.database).await) };
+        // A person was asked since, or events were printed: what was looked at then may be otherwise now.
+        refuse_fenced(&self.sides, &self.database, self.forget).await?;
         self.sides.source.remove().await?;
         crate::fault::point("after_source_cleaned").await?;
         self.sides.target.remove_ledger().await?;

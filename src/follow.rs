@@ -59,8 +59,7 @@ pub enum Goal {
 pub enum Under {
     /// It does.
     Writers,
-    /// It is fenced and waits: nothing is copied, created or fully resynced. That would take long, and is no
-    /// matter for an outage.
+    /// It is fenced and waits: nothing is copied, created or fully resynced.
     Fence,
 }
 

@@ -73,7 +73,11 @@ impl Standing {
             rows => rows?,
         };
         let row = |row| {
-            Ok::<_, sqlx::Error>(Row { epoch: integer(row, 0)?, raised: integer(row, 1)?, stamp: integer(row, 2)? })
+            Ok::<_, sqlx::Error>(Row {
+                epoch: integer(row, 0)?,
+                raised: integer(row, 1)?,
+                stamp: integer(row, 2)?,
+            })
         };
         Ok(Standing { row: rows.first().map(row).transpose()?, trigger })
     }
@@ -140,10 +144,8 @@ async fn raise_once(source: &Inner, plan: &Plan, stamp: Stamp, until: Instant) -
             done => done.doing(&db.place, what)?,
         }
     }
-    let sql = format!(
-        "UPDATE {} SET raised = ?1, epoch = ?2 WHERE raised < ?1 AND stamp <= ?1",
-        names.fence()
-    );
+    let sql =
+        format!("UPDATE {} SET raised = ?1, epoch = ?2 WHERE raised < ?1 AND stamp <= ?1", names.fence());
     let args = integers(&[stamp.attempt, stamp.epoch]).doing(&db.place, what)?;
     match session.run_with(sql, args).await.doing(&db.place, what)? {
         1 => session.end().await.doing(&db.place, what),
@@ -253,12 +255,7 @@ struct Tables<'a> {
 }
 
 impl<'a> Tables<'a> {
-    async fn read(
-        session: &mut Session,
-        source: &Inner,
-        plan: &'a Plan,
-        catalog: &Catalog,
-    ) -> Result<Self> {
+    async fn read(session: &mut Session, source: &Inner, plan: &'a Plan, catalog: &Catalog) -> Result<Self> {
         let place = session.place.clone();
         let registered = inspect::registered(session, &source.names).await;
         let registered = registered.doing(&place, "looking for the change logs")?;

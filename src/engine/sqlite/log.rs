@@ -235,8 +235,7 @@ async fn some_ends(
     });
     let sql = super::value::join(parts, " UNION ALL ");
     let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(connection).await?;
-    let mut ends: HashMap<String, Mark> =
-        logs.iter().map(|l| (l.clone(), Mark { id: 0, tag: 0 })).collect();
+    let mut ends: HashMap<String, Mark> = logs.iter().map(|l| (l.clone(), Mark { id: 0, tag: 0 })).collect();
     for row in &rows {
         let log = usize::try_from(integer(row, 0)?).ok().and_then(|i| logs.get(i));
         ends.extend(
