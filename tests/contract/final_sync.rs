@@ -338,3 +338,28 @@ async fn a_fence_that_went_up_after_the_question_keeps_clean_away(engine: Engine
     assert!(write_is_refused(&pair.source).await, "the fence stands");
     assert_eq!(pair.target.value(phase(engine)).await, "final");
 }
+
+/// docs/how-it-works.md, "sequences are checked by what they feed": whatever they are called.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sequence_of_another_name_is_checked() {
+    let pair = Engine::Postgres.pair().await;
+    let table = |sequence: &str| {
+        format!(
+            "CREATE SEQUENCE {sequence}; \
+             CREATE TABLE items (id integer PRIMARY KEY DEFAULT nextval('{sequence}'), name text)"
+        )
+    };
+    pair.source.execute(&table("items_seq")).await;
+    pair.target.execute(&table("renamed_seq")).await;
+    pair.source.execute("INSERT INTO items (name) VALUES ('a'), ('b'), ('c')").await;
+    let highwater = settings(&pair);
+    highwater.run(&["copy"]).await.ok();
+    let refused = highwater.run(&["final-sync", "--fence"]).await.expect_code(4);
+    refused.says("sequence renamed_seq is behind").says("setval").says("the fence was not raised");
+    pair.target.execute("SELECT setval('renamed_seq', 3)").await;
+    highwater
+        .run(&["final-sync", "--fence"])
+        .await
+        .ok()
+        .says("renamed_seq, which feeds items.id, has no partner");
+}

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use highwater::ledger::Nonce;
+use highwater::model::{Sequence, TableName};
+use highwater::settings::Settings;
 use tokio::task::JoinHandle;
 
 use super::guards::{assert_superseded, bench};
@@ -240,4 +242,40 @@ async fn truncate_between_pin_and_read_voids_the_point(engine: Engine) {
     syncing.wait_for_log("the consistent point is made again").await;
     assert_eq!(syncing.wait().await, Some(0));
     assert_same(&pair).await;
+}
+
+/// Somebody tries the target out while its sequences are moved to just beyond where they are.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_number_is_given_twice_beside_nextval() {
+    let pair = Engine::Postgres.pair().await;
+    pair.target.execute("CREATE SEQUENCE s").await;
+    let database = super::guards::database(&pair);
+    let settings = Settings::with_databases(vec![database.clone()]);
+    let target = highwater::pair::target(&database, &settings).await.unwrap();
+    let stop = Arc::new(AtomicBool::new(false));
+    let (mut connection, ends) = (pair.target.connect().await, stop.clone());
+    let giving = tokio::spawn(async move {
+        let mut given = Vec::new();
+        while !ends.load(Ordering::Relaxed) {
+            let row = connection.rows_as_text("SELECT nextval('s')").await;
+            given.push(row[0][0].clone().unwrap().parse::<i64>().unwrap());
+        }
+        given
+    });
+    for _ in 0..100 {
+        let last: i64 = pair.target.value("SELECT last_value FROM s").await.parse().unwrap();
+        let wish =
+            Sequence { name: TableName::new("public", "s"), last: last + 2, called: true, increment: 1 };
+        let mut tx = target.begin().await.unwrap();
+        tx.move_sequences(std::slice::from_ref(&wish)).await.unwrap();
+        tx.commit().await.unwrap();
+        let now: i64 = pair.target.value("SELECT last_value FROM s").await.parse().unwrap();
+        assert!(now >= wish.last, "{now} is behind {}", wish.last);
+    }
+    stop.store(true, Ordering::Relaxed);
+    let mut given = giving.await.unwrap();
+    let all = given.len();
+    given.sort_unstable();
+    given.dedup();
+    assert_eq!(all, given.len(), "{} numbers were given twice", all - given.len());
 }
