@@ -1,5 +1,5 @@
 -- One snapshot for everything that follows; where the server's log stands is asked after it was taken.
-BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
+{begin}
 SET LOCAL lock_timeout = '30s';
 SELECT concat(c.system_identifier, '/', d.oid),
     CASE WHEN r.standby THEN ''

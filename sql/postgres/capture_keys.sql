@@ -12,7 +12,7 @@ WITH RECURSIVE asked(number, place, schema_name, table_name, column_name) AS (VA
     FROM base AS b JOIN pg_catalog.pg_type AS t ON t.oid = b.base AND t.typtype = 'd'
 )
 SELECT b.number, b.attname,
-    pg_catalog.format_type(b.atttypid, NULL),
+    b.atttypid,
     pg_catalog.format_type(b.base, -1),
     (SELECT format('%I.%I', n.nspname, o.collname)
      FROM pg_catalog.pg_collation AS o JOIN pg_catalog.pg_namespace AS n ON n.oid = o.collnamespace

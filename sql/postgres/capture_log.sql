@@ -9,4 +9,5 @@ CREATE TABLE {log} (
     autovacuum_vacuum_insert_threshold = 200000,
     autovacuum_analyze_threshold = 20000
 );
-CREATE INDEX ON {log} (xid, id)
+CREATE INDEX ON {log} (xid, id);
+ALTER TABLE {log} REPLICA IDENTITY FULL

@@ -3,20 +3,21 @@ CREATE TABLE {s}.meta (
     version      integer     NOT NULL,
     cluster      text        NOT NULL,
     database     oid         NOT NULL,
-    installed_by name        NOT NULL DEFAULT session_user,
+    role         name        NOT NULL, -- highwater's own: the marker of its writes counts for this role only
     installed_at timestamptz NOT NULL DEFAULT now()
 );
-INSERT INTO {s}.meta (version, cluster, database)
-SELECT {version}, c.system_identifier, d.oid
+INSERT INTO {s}.meta (version, cluster, database, role)
+SELECT {version}, c.system_identifier, d.oid, {role}
 FROM pg_control_system() c, pg_database d WHERE d.datname = current_database();
 
--- One row for each table that is captured, or only fenced. A new generation means: copy it anew.
+-- One row for each table that is captured, or only fenced. A new generation means: copy the table again.
 CREATE TABLE {s}.tables (
     log         name PRIMARY KEY,
     label       text NOT NULL UNIQUE,
     schema_name name NOT NULL,
     table_name  name NOT NULL,
     relid       oid  NOT NULL,
+    log_relid   oid, -- NULL: only fenced
     captured    boolean NOT NULL,
     definition  text NOT NULL,
     generation  uuid NOT NULL DEFAULT gen_random_uuid(),
@@ -46,18 +47,25 @@ CREATE TABLE {s}.broken (
     at     timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 
--- While `raised`, every user table refuses writes. The attempt's number never repeats.
-CREATE TABLE {s}.fence (
-    raised  boolean NOT NULL,
-    epoch   bigint  NOT NULL,
-    attempt bigint  NOT NULL,
-    xid     xid8
-);
-INSERT INTO {s}.fence VALUES (false, 0, 0, NULL);
-
 -- Written to make the server flush what it has.
 CREATE TABLE {s}.heartbeat (beat bigint NOT NULL);
 INSERT INTO {s}.heartbeat VALUES (0);
 
--- Carries the fence and nothing else: a write that is refused here shows that it stands.
-CREATE TABLE {s}.canary (beat bigint NOT NULL);
+-- A log that no writer meets: the fence is tried on it.
+CREATE TABLE {s}.canary (kind "char" NOT NULL);
+
+-- The fence. Every attempt below `stamp` is lowered; `raised` is the greatest attempt that began to raise.
+CREATE TABLE {s}.fence (
+    one    boolean PRIMARY KEY DEFAULT true CHECK (one),
+    stamp  bigint NOT NULL,
+    raised bigint NOT NULL,
+    epoch  bigint NOT NULL
+);
+INSERT INTO {s}.fence (stamp, raised, epoch) VALUES (1, 0, 0);
+
+-- A publication FOR ALL TABLES must not forbid us to update and delete.
+ALTER TABLE {s}.meta REPLICA IDENTITY FULL;
+ALTER TABLE {s}.storage REPLICA IDENTITY FULL;
+ALTER TABLE {s}.broken REPLICA IDENTITY FULL;
+ALTER TABLE {s}.heartbeat REPLICA IDENTITY FULL;
+ALTER TABLE {s}.canary REPLICA IDENTITY FULL

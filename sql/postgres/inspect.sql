@@ -17,7 +17,7 @@ WITH RECURSIVE tree AS (
     FROM live AS l FULL JOIN {s}.members AS m USING (log, relid)
     GROUP BY log
 )
-SELECT t.label, t.log, t.generation, t.definition, t.relid, now.oid, t.captured AND l.oid IS NULL,
+SELECT t.label, t.log, t.generation, t.definition, t.relid, now.oid, t.captured AND l.oid IS DISTINCT FROM t.log_relid,
     (SELECT min(b.reason) FROM {s}.broken AS b WHERE b.log = t.log),
     x.attached, x.gone, x.altered, x.rebuilt,
     -- Whatever the plan was made from: columns, and the indexes that make a key.
@@ -27,7 +27,10 @@ SELECT t.label, t.log, t.generation, t.definition, t.relid, now.oid, t.captured 
          FROM pg_catalog.pg_attribute AS a WHERE a.attrelid = now.oid AND a.attnum > 0 AND NOT a.attisdropped),
         (SELECT string_agg(concat_ws(' ', i.indexrelid, i.indisvalid, i.indpred IS NULL), ',' ORDER BY i.indexrelid)
          FROM pg_catalog.pg_index AS i WHERE i.indrelid = now.oid AND i.indisunique))),
-    old.oid::regclass::text
+    old.oid::regclass::text,
+    -- The functions run as their owner.
+    (SELECT p.proowner::regrole FROM pg_catalog.pg_proc AS p
+     WHERE p.pronamespace = ln.oid AND p.proname = 'refuse' AND NOT has_table_privilege(p.proowner, l.oid, 'INSERT'))
 FROM {s}.tables AS t
 LEFT JOIN compared AS x USING (log)
 LEFT JOIN pg_catalog.pg_class AS old ON old.oid = t.relid

@@ -1,7 +1,7 @@
 SELECT current_setting('server_version_num'),
     EXISTS (SELECT FROM pg_catalog.pg_subscription AS s WHERE s.subdbid = d.oid),
-    7 = (SELECT count(*) FROM pg_catalog.pg_class AS c WHERE c.relnamespace = n.oid
-        AND c.relname IN ('meta', 'tables', 'members', 'storage', 'broken', 'fence', 'heartbeat')),
+    8 = (SELECT count(*) FROM pg_catalog.pg_class AS c WHERE c.relnamespace = n.oid
+        AND c.relname IN ('meta', 'tables', 'members', 'storage', 'broken', 'fence', 'heartbeat', 'canary')),
     EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.relnamespace = n.oid)
         OR EXISTS (SELECT FROM pg_catalog.pg_proc AS p WHERE p.pronamespace = n.oid),
     pg_catalog.pg_has_role(n.nspowner, 'USAGE'),

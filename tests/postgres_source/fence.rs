@@ -1,20 +1,20 @@
-//! The fence: whom it stops, who may still write, who may raise and lift it.
+//! The fence: which writes it refuses, who is waited for, which attempt may raise and lower it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use highwater::engine::{Fence, Lowered, Stamp};
 use highwater::error::Kind;
 use sqlx::PgConnection;
 
 use super::Case;
-use crate::support::soon;
+use crate::support::{eventually, soon};
 
-const TABLES: &str = "CREATE TABLE t (a int PRIMARY KEY, v text); CREATE UNLOGGED TABLE u (a int); CREATE TABLE k (v text);
+pub const TABLES: &str = "CREATE TABLE t (a int PRIMARY KEY, v text); CREATE UNLOGGED TABLE u (a int); CREATE TABLE k (v text);
     CREATE TABLE p (a int PRIMARY KEY) PARTITION BY LIST (a); CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1)";
 
-const FIRST: Stamp = Stamp { epoch: 1, attempt: 1 };
+pub const FIRST: Stamp = Stamp { epoch: 1, attempt: 2 };
 
-async fn code(case: &Case, sql: &str) -> Option<String> {
+pub async fn code(case: &Case, sql: &str) -> Option<String> {
     let mut connection = case.database.connect().await;
     run(&mut connection, sql)
         .await
@@ -22,7 +22,7 @@ async fn code(case: &Case, sql: &str) -> Option<String> {
         .and_then(|e| e.as_database_error()?.code().map(std::borrow::Cow::into_owned))
 }
 
-async fn run(connection: &mut PgConnection, sql: &str) -> Result<(), sqlx::Error> {
+pub async fn run(connection: &mut PgConnection, sql: &str) -> Result<(), sqlx::Error> {
     sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(connection).await.map(|_| ())
 }
 
@@ -62,63 +62,101 @@ async fn attempts_are_compared_and_never_repeat() {
     let raise = async |attempt| {
         case.source.raise_fence(&case.plan, stamp(attempt), soon()).await.map_err(|e| e.kind())
     };
-    let lift = async |attempt| case.source.lower_fence(stamp(attempt)).await.map_err(|e| e.kind());
-    assert_eq!(
-        case.source.fence().await.unwrap(),
-        Fence { raised: false, stamp: Stamp { epoch: 0, attempt: 0 } }
-    );
-    raise(2).await.unwrap();
+    let lower = async |attempt| case.source.lower_fence(stamp(attempt)).await.unwrap();
+    let none = Fence { raised: false, stamp: Stamp { epoch: 0, attempt: 0 } };
+    assert_eq!(case.source.fence().await.unwrap(), none);
+    raise(4).await.unwrap();
+    assert_eq!(raise(4).await, Err(Kind::Superseded));
     assert_eq!(raise(2).await, Err(Kind::Superseded));
-    assert_eq!(raise(1).await, Err(Kind::Superseded));
-    assert_eq!(lift(1).await, Err(Kind::Superseded), "a late lift of another attempt");
-    raise(3).await.unwrap();
-    assert_eq!(lift(2).await, Err(Kind::Superseded));
-    assert_eq!(case.source.prepared().await.unwrap_err().kind(), Kind::Superseded);
-    assert_eq!(lift(3).await, Ok(Lowered::Down));
-    assert_eq!(lift(3).await, Ok(Lowered::WasDown));
-    assert_eq!(raise(3).await, Err(Kind::Superseded), "a late raise after the lift");
-    assert_eq!(case.source.fence().await.unwrap(), Fence { raised: false, stamp: stamp(3) });
+    assert_eq!(lower(2).await, Lowered::Another(stamp(4)), "a late lowering of another attempt");
+    assert!(case.source.fence().await.unwrap().raised);
+    assert_eq!(code(&case, "DELETE FROM t").await.as_deref(), Some("HW001"));
+    raise(6).await.unwrap();
+    assert_eq!(lower(4).await, Lowered::Another(stamp(6)));
+    assert_eq!(lower(6).await, Lowered::Down);
+    assert_eq!(lower(6).await, Lowered::WasDown);
+    assert_eq!(raise(6).await, Err(Kind::Superseded), "a late raise after the lowering");
+    assert_eq!(case.source.fence().await.unwrap(), Fence { raised: false, stamp: stamp(7) });
+    assert_eq!(code(&case, "DELETE FROM t").await, None);
 }
 
 #[tokio::test]
-async fn older_snapshots_and_transactions_are_waited_out() {
+async fn an_older_repeatable_read_transaction_is_refused_at_its_first_write() {
     let case = Case::new(TABLES).await;
-    let mut repeatable = case.database.connect().await;
-    run(&mut repeatable, "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM t").await.unwrap();
+    let mut old = case.database.connect().await;
+    run(&mut old, "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM t").await.unwrap();
+    let mut older = case.database.connect().await;
+    run(&mut older, "BEGIN ISOLATION LEVEL SERIALIZABLE; SELECT count(*) FROM t").await.unwrap();
+    // It is not waited for: it has written nothing.
+    case.source.raise_fence(&case.plan, FIRST, soon()).await.unwrap();
+    for connection in [&mut old, &mut older] {
+        let error = run(connection, "INSERT INTO t VALUES (2, 'does not see the row')").await.unwrap_err();
+        assert_eq!(error.as_database_error().unwrap().code().as_deref(), Some("HW001"));
+    }
+}
+
+#[tokio::test]
+async fn a_snapshot_from_under_the_fence_stays_refused_after_the_lowering() {
+    let case = Case::new(TABLES).await;
+    case.source.raise_fence(&case.plan, FIRST, soon()).await.unwrap();
+    let mut old = case.database.connect().await;
+    run(&mut old, "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM t").await.unwrap();
+    case.source.lower_fence(FIRST).await.unwrap();
+    run(&mut old, "INSERT INTO t VALUES (2, 'x')").await.unwrap_err();
+    run(&mut old, "ROLLBACK; INSERT INTO t VALUES (2, 'x')").await.unwrap();
+}
+
+#[tokio::test]
+async fn who_has_written_a_log_is_waited_for_and_named() {
+    let case = Case::new(TABLES).await;
     let mut writer = case.database.connect().await;
     run(&mut writer, "BEGIN; INSERT INTO t VALUES (1, 'open')").await.unwrap();
-    let gid = case.database.name().to_owned();
-    case.execute(&format!("BEGIN; INSERT INTO t VALUES (3, 'p'); PREPARE TRANSACTION '{gid}'")).await;
-    let mut idle = case.database.connect().await;
-    run(&mut idle, "BEGIN; SELECT 1").await.unwrap();
-    case.source.raise_fence(&case.plan, FIRST, soon()).await.unwrap();
-    let open = case.source.prepared().await.unwrap();
-    assert_eq!(open.len(), 3, "{open:?}");
-    assert_eq!(case.source.prepared().await.unwrap(), open, "they keep their names");
-    run(&mut repeatable, "INSERT INTO t VALUES (2, 'does not see the fence')").await.unwrap();
-    assert_eq!(case.source.writers(&case.plan).await.unwrap().len(), 3);
-    run(&mut repeatable, "COMMIT").await.unwrap();
-    run(&mut writer, "COMMIT").await.unwrap();
-    let left = case.source.prepared().await.unwrap();
-    assert!(left.len() == 1 && left[0].who.contains(&gid), "{left:?}");
-    case.execute(&format!("ROLLBACK PREPARED '{gid}'")).await;
-    assert_eq!(case.source.prepared().await.unwrap(), []);
-    let mut late = case.database.connect().await;
-    run(&mut late, "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM t").await.unwrap();
-    assert_eq!(case.source.prepared().await.unwrap(), [], "a newer snapshot sees the fence");
-    run(&mut idle, "INSERT INTO t VALUES (9, 'x')").await.unwrap_err();
+    let until = Instant::now() + Duration::from_secs(1);
+    let error = case.source.raise_fence(&case.plan, FIRST, until).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::NotConverged);
+    assert!(error.to_string().contains("public.t") && error.to_string().contains("pid"), "{error}");
+    assert_eq!(case.source.lower_fence(FIRST).await.unwrap(), Lowered::Down);
+    let second = Stamp { epoch: 1, attempt: 4 };
+    let raising = async { case.source.raise_fence(&case.plan, second, soon()).await.unwrap() };
+    let waiting = "SELECT count(*) > 0 FROM pg_locks AS l JOIN pg_class AS c ON c.oid = l.relation
+        WHERE c.relname = 'public.t' AND NOT l.granted AND l.mode = 'ShareRowExclusiveLock'";
+    let ending = async {
+        eventually(Duration::from_secs(20), async || {
+            case.database.rows_as_text(waiting).await[0][0].as_deref() == Some("t")
+        })
+        .await;
+        run(&mut writer, "COMMIT").await.unwrap();
+    };
+    tokio::join!(raising, ending);
+    assert_eq!(case.log("t").await, ["I 1"], "its entry is there when the fence is up");
+    case.source.prove_fence(&case.plan, second).await.unwrap();
 }
 
 #[tokio::test]
-async fn it_is_not_proved_while_a_table_stands_open() {
+async fn a_long_open_writer_is_waited_for_before_any_log_is_locked() {
     let case = Case::new(TABLES).await;
+    let mut writer = case.database.connect().await;
+    run(&mut writer, "BEGIN; INSERT INTO t VALUES (1, 'open'); SELECT pg_sleep(3.1)").await.unwrap();
+    let until = Instant::now() + Duration::from_secs(1);
+    let error = case.source.raise_fence(&case.plan, FIRST, until).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::NotConverged);
+    assert_eq!(case.source.fence().await.unwrap().stamp.attempt, 0, "nothing was begun");
+    assert_eq!(code(&case, "INSERT INTO k VALUES ('x')").await, None);
+}
+
+#[tokio::test]
+async fn a_prepared_transaction_holds_its_log_and_is_listed() {
+    let case = Case::new(TABLES).await;
+    let gid = case.database.name().to_owned();
+    case.execute(&format!("BEGIN; INSERT INTO t VALUES (3, 'p'); PREPARE TRANSACTION '{gid}'")).await;
+    let listed = case.source.prepared().await.unwrap();
+    assert!(listed.len() == 1 && listed[0].who.contains(&gid), "{listed:?}");
+    let until = Instant::now() + Duration::from_secs(1);
+    let error = case.source.raise_fence(&case.plan, FIRST, until).await.unwrap_err();
+    assert!(error.to_string().contains("prepared"), "{error}");
+    case.execute(&format!("COMMIT PREPARED '{gid}'")).await;
+    assert_eq!(case.source.prepared().await.unwrap(), []);
     case.source.raise_fence(&case.plan, FIRST, soon()).await.unwrap();
-    case.execute("CREATE TABLE later (a int)").await;
-    let error = case.source.prove_fence(&case.plan, FIRST).await.unwrap_err();
-    assert!(error.to_string().contains("public.later"), "{error}");
-    case.execute("DROP TABLE later; ALTER TABLE p1 DISABLE TRIGGER \"!highwater_capture_fence\"").await;
-    let error = case.source.prove_fence(&case.plan, FIRST).await.unwrap_err();
-    assert!(error.to_string().contains("public.p1"), "{error}");
 }
 
 #[tokio::test]

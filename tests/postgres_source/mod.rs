@@ -3,7 +3,11 @@
 mod capture;
 mod definitions;
 mod fence;
+mod fence_load;
+mod fence_paths;
 mod guards;
+mod hostile;
+mod pinned;
 mod read;
 mod rules;
 mod subscriber;

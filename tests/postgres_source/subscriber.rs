@@ -44,7 +44,7 @@ async fn what_apply_workers_write_is_captured_and_fenced() {
     eventually(Duration::from_secs(10), async || case.log("t").await.contains(&"T".to_owned())).await;
     case.sound("t").await;
 
-    let stamp = Stamp { epoch: 1, attempt: 1 };
+    let stamp = Stamp { epoch: 1, attempt: 2 };
     case.source.raise_fence(&case.plan, stamp, soon()).await.unwrap();
     case.source.prove_fence(&case.plan, stamp).await.unwrap();
     origin.execute("INSERT INTO t VALUES (5, 'behind the fence')").await;

@@ -8,7 +8,7 @@ use crate::engine::template::fill;
 use crate::model::{TableName, quote};
 
 /// The form of the capture objects. Another one is refused.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 
 /// PostgreSQL's limit of a name, in bytes.
 const NAME_BYTES: usize = 63;
@@ -42,13 +42,14 @@ impl Capture {
         format!("{}.{}", quote(&self.schema), quote(name))
     }
 
-    /// The name of the fence's trigger: it sorts before all others, and triggers fire by name.
-    pub(super) fn fence_trigger(&self) -> String {
+    /// The name of the fence's trigger on a table that is only fenced: it sorts before all others, and
+    /// triggers fire by name.
+    fn fence_trigger(&self) -> String {
         shorten(&format!("!{}_fence", self.schema))
     }
 
     /// The name of the fence's row trigger, for sources that subscribe.
-    pub(super) fn fence_row_trigger(&self) -> String {
+    fn fence_row_trigger(&self) -> String {
         shorten(&format!("!{}_fence_row", self.schema))
     }
 
@@ -57,21 +58,28 @@ impl Capture {
         shorten(&format!("{}_{}", self.schema, event.name))
     }
 
-    /// Makes the schema, if it is not there, with what belongs to no single table.
-    pub(super) fn schema_statements(&self, is_there: bool) -> Vec<String> {
-        let text = fill(
-            include_str!("../../../sql/postgres/capture_schema.sql"),
-            &[("s", &quote(&self.schema)), ("version", &VERSION.to_string())],
-        );
-        let canary = TableName::new(&self.schema, "canary");
-        let function = self.object("canary fence");
-        let schema = (!is_there).then(|| format!("CREATE SCHEMA {}", quote(&self.schema)));
+    /// The name of the trigger that every member of the table has.
+    pub(super) fn common_trigger(&self, subject: &Subject) -> String {
+        if subject.captured { shorten(&format!("{}_truncate", self.schema)) } else { self.fence_trigger() }
+    }
+
+    /// Makes the schema, if it is not there, with what belongs to no single table. `role` is the one that
+    /// highwater runs as.
+    pub(super) fn schema_statements(&self, is_there: bool, role: &str) -> Vec<String> {
+        let s = quote(&self.schema);
+        let pairs = [
+            ("s", s.clone()),
+            ("version", VERSION.to_string()),
+            ("role", literal(role)),
+            ("schema_name", literal(&self.schema)),
+            ("fence_name", body_literal(&format!("{s}.fence"))),
+        ];
+        let schema = (!is_there).then(|| format!("CREATE SCHEMA {s}"));
         schema
             .into_iter()
             .chain([
-                text.trim().trim_end_matches(';').to_string(),
-                self.fence_function(&function),
-                self.create_trigger(&canary, &self.fence_trigger(), FENCE, "STATEMENT", &function),
+                filled(include_str!("../../../sql/postgres/capture_schema.sql"), &pairs),
+                filled(include_str!("../../../sql/postgres/fence_schema.sql"), &pairs),
             ])
             .collect()
     }
@@ -84,6 +92,10 @@ impl Capture {
         statements.extend(self.triggers(subject, &members));
         statements.push(self.registry_row(subject, subjects));
         statements.push(self.register_members(subject, &members));
+        if subject.captured {
+            let (s, log) = (quote(&self.schema), literal(&self.log_name(&subject.name)));
+            statements.push(format!("SELECT {s}.fence_new_log({log})"));
+        }
         statements
     }
 
@@ -103,11 +115,11 @@ impl Capture {
     }
 
     fn definition(&self, subject: &Subject, subjects: &[Subject]) -> Vec<String> {
-        let mut statements = vec![self.fence_function(&self.function(subject, "fence"))];
-        if subject.captured {
-            statements.push(self.log_table(subject));
-            statements.extend(self.functions(subject, subjects));
+        if !subject.captured {
+            return vec![self.fence_flag(subject)];
         }
+        let mut statements = vec![self.log_table(subject)];
+        statements.extend(self.functions(subject, subjects));
         statements
     }
 
@@ -136,23 +148,24 @@ impl Capture {
             triggers
                 .push((name.to_string(), self.create_trigger(&member.name, name, when, level, &function)));
         };
-        let truncates = member.kind != MemberKind::Foreign || self.server >= 160_000;
-        let fence = if truncates { FENCE } else { "BEFORE INSERT OR UPDATE OR DELETE" };
-        add(&self.fence_trigger(), fence, "STATEMENT", "fence");
-        if self.by_row && member.kind == MemberKind::Table {
-            let name = self.fence_row_trigger();
-            add(&name, "BEFORE INSERT OR UPDATE OR DELETE", "ROW", "fence");
+        if !subject.captured {
+            let truncates = member.kind != MemberKind::Foreign || self.server >= 160_000;
+            let fence = if truncates { FENCE } else { "BEFORE INSERT OR UPDATE OR DELETE" };
+            add(&self.fence_trigger(), fence, "STATEMENT", "fence");
+            if self.by_row && member.kind == MemberKind::Table {
+                let name = self.fence_row_trigger();
+                add(&name, "BEFORE INSERT OR UPDATE OR DELETE", "ROW", "fence");
+            }
+            return triggers;
         }
-        if subject.captured {
-            for event in EVENTS {
-                let name = self.event_trigger(&event);
-                if event.name == "truncate" {
-                    add(&name, event.when, "STATEMENT", event.name);
-                } else if !self.by_row {
-                    add(&name, event.when, &format!("{}STATEMENT", event.transition), event.name);
-                } else if member.kind == MemberKind::Table {
-                    add(&name, event.when, "ROW", event.name);
-                }
+        for event in EVENTS {
+            let name = self.event_trigger(&event);
+            if event.name == "truncate" {
+                add(&name, event.when, "STATEMENT", event.name);
+            } else if !self.by_row {
+                add(&name, event.when, &format!("{}STATEMENT", event.transition), event.name);
+            } else if member.kind == MemberKind::Table {
+                add(&name, event.when, "ROW", event.name);
             }
         }
         triggers
@@ -209,7 +222,7 @@ impl Capture {
             format!("GRANT USAGE ON SCHEMA {s} TO {role}"),
             format!("GRANT SELECT ON ALL TABLES IN SCHEMA {s} TO {role}"),
             format!("GRANT UPDATE ON {s}.tables, {s}.fence, {s}.heartbeat TO {role}"),
-            format!("GRANT INSERT, DELETE ON {s}.members, {s}.canary TO {role}"),
+            format!("GRANT INSERT, DELETE ON {s}.members, {s}.canary, {s}.broken TO {role}"),
             format!("GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA {s} TO {role}"),
         ];
         let logs = subjects.iter().filter(|t| t.captured && t.relid().is_some());
@@ -252,13 +265,15 @@ impl Capture {
         fill(text, &[("log", &self.log(&subject.name)), ("columns", &columns)]).trim().to_string()
     }
 
-    fn fence_function(&self, function: &str) -> String {
+    fn fence_flag(&self, subject: &Subject) -> String {
         let s = quote(&self.schema);
-        let text = fill(
-            include_str!("../../../sql/postgres/fence_function.sql"),
-            &[("function", function), ("s", &s), ("fence_name", &literal(&format!("{s}.fence")))],
-        );
-        text.trim().to_string()
+        let text = include_str!("../../../sql/postgres/fence_flag.sql");
+        let pairs = [
+            ("function", self.function(subject, "fence")),
+            ("fence_name", body_literal(&format!("{s}.fence"))),
+            ("s", s),
+        ];
+        filled(text, &pairs)
     }
 
     fn functions(&self, subject: &Subject, subjects: &[Subject]) -> Vec<String> {
@@ -272,15 +287,13 @@ impl Capture {
                 let through_parent = !self.by_row && matches!(event.name, "update" | "delete");
                 let logged = if through_parent { &logged[..] } else { &logged[..1] };
                 let blocks: String = logged.iter().map(|table| self.block(table, event.name)).collect();
-                let text = fill(
-                    include_str!("../../../sql/postgres/capture_function.sql"),
-                    &[
-                        ("function", &self.function(subject, event.name)),
-                        ("migration", &literal(&self.migration)),
-                        ("blocks", &blocks),
-                    ],
-                );
-                text.trim().to_string()
+                let pairs = [
+                    ("function", self.function(subject, event.name)),
+                    ("migration", body_literal(&self.migration)),
+                    ("s", quote(&self.schema)),
+                    ("blocks", blocks),
+                ];
+                filled(include_str!("../../../sql/postgres/capture_function.sql"), &pairs)
             })
             .collect()
     }
@@ -296,34 +309,37 @@ impl Capture {
             ("delete", false, false) => self.log_keys(table, "D", "highwater_old"),
             (_, false, false) => self.log_update(table),
         };
+        let key = if event == "truncate" { &[] } else { &table.key[..] };
         fill(
             include_str!("../../../sql/postgres/capture_block.sql"),
             &[
-                ("intact", &self.intact(table, event)),
+                ("intact", &self.intact(&self.log_name(&table.name), key)),
                 ("statement", &statement),
-                ("broken_name", &literal(&format!("{s}.broken"))),
-                ("log_name", &literal(&self.log_name(&table.name))),
+                ("broken_intact", &self.intact("broken", &[])),
+                ("log_name", &body_literal(&self.log_name(&table.name))),
                 ("s", &s),
             ],
         )
     }
 
-    /// Whether log and key columns are still what the statement takes them for. Without that check the
-    /// error would be production's; an EXCEPTION block would cost every write a subtransaction.
-    fn intact(&self, table: &Subject, event: &str) -> String {
-        let log = literal(&self.log(&table.name));
-        if table.key.is_empty() || event == "truncate" {
-            return format!("to_regclass({log}) IS NOT NULL");
-        }
-        let columns: Vec<String> =
-            table.key.iter().map(|c| format!("({}, {})", literal(&c.name), literal(&c.seen_type))).collect();
-        format!(
-            "to_regclass({log}) IS NOT NULL AND {} = (SELECT count(*) FROM pg_attribute AS a\n        \
-             WHERE a.attrelid = TG_RELID AND NOT a.attisdropped\n            \
-             AND (a.attname, format_type(a.atttypid, NULL)) IN ({}))",
-            columns.len(),
-            columns.join(", ")
-        )
+    /// Whether the log can be written and the key columns are still what the statement takes them for: by
+    /// look-ups of single rows in the catalogue. Without that check the error would be production's.
+    fn intact(&self, log_name: &str, key: &[KeyColumn]) -> String {
+        let key: String = key
+            .iter()
+            .enumerate()
+            .map(|(number, column)| {
+                let pairs = [
+                    ("alias", format!("k{}", number + 1)),
+                    ("column", body_literal(&column.name)),
+                    ("type_id", column.type_id.to_string()),
+                ];
+                format!("\n{}", filled(include_str!("../../../sql/postgres/capture_intact_key.sql"), &pairs))
+            })
+            .collect();
+        let pairs =
+            [("log_name", body_literal(log_name)), ("schema_name", body_literal(&self.schema)), ("key", key)];
+        filled(include_str!("../../../sql/postgres/capture_intact.sql"), &pairs)
     }
 
     fn log_keys(&self, table: &Subject, kind: &str, rows: &str) -> String {
@@ -369,10 +385,11 @@ impl Capture {
             "insert" => insert("I", "NEW"),
             "delete" => insert("D", "OLD"),
             _ => {
-                let row = |r: &str| each(&table.key, |_, name| format!("{r}.{name}::text"));
+                // As images: what texts look like is up to the writer's settings.
+                let row = |r: &str| each(&table.key, |_, name| format!("{r}.{name}"));
                 let (old, new) = (row("OLD"), row("NEW"));
                 format!(
-                    "        IF ROW({old}) IS DISTINCT FROM ROW({new}) THEN\n    {};\n    {};\n        ELSE\n    {};\n        END IF",
+                    "        IF ROW({old})::pg_catalog.record OPERATOR(pg_catalog.*<>) ROW({new})::pg_catalog.record THEN\n    {};\n    {};\n        ELSE\n    {};\n        END IF",
                     insert("D", "OLD"),
                     insert("I", "NEW"),
                     insert("U", "NEW")
@@ -393,11 +410,12 @@ impl Capture {
     /// A TRUNCATE gives the table new storage, which is then no sign of a rebuilt table.
     fn log_truncate(&self, table: &Subject) -> String {
         let s = quote(&self.schema);
-        let storage = literal(&format!("{s}.storage"));
+        let storage = body_literal(&format!("{s}.storage"));
         format!(
             "        INSERT INTO {} (kind) VALUES ('T');\n        \
-             IF to_regclass({storage}) IS NOT NULL THEN\n            \
-             INSERT INTO {s}.storage (relid, filenode) SELECT c.oid, c.relfilenode FROM pg_class AS c WHERE c.oid = TG_RELID;\n        \
+             IF pg_catalog.to_regclass({storage}) IS NOT NULL THEN\n            \
+             INSERT INTO {s}.storage (relid, filenode) SELECT c.oid, c.relfilenode \
+             FROM pg_catalog.pg_class AS c WHERE c.oid OPERATOR(pg_catalog.=) TG_RELID;\n        \
              END IF",
             self.log(&table.name)
         )
@@ -405,9 +423,14 @@ impl Capture {
 
     fn registry_row(&self, subject: &Subject, subjects: &[Subject]) -> String {
         let schema = subject.name.schema.as_deref().unwrap_or("public");
+        let log_relid = if subject.captured {
+            format!("{}::regclass", literal(&self.log(&subject.name)))
+        } else {
+            "NULL".to_string()
+        };
         format!(
-            "INSERT INTO {}.tables (log, label, schema_name, table_name, relid, captured, definition)\n\
-             VALUES ({}, {}, {}, {}, {}::regclass, {}, '{}')",
+            "INSERT INTO {}.tables (log, label, schema_name, table_name, relid, log_relid, captured, definition)\n\
+             VALUES ({}, {}, {}, {}, {}::regclass, {log_relid}, {}, '{}')",
             quote(&self.schema),
             literal(&self.log_name(&subject.name)),
             literal(&subject.label),
@@ -418,6 +441,18 @@ impl Capture {
             self.digest(subject, subjects)
         )
     }
+}
+
+/// A text as a literal in a function's body, which is read under the writer's `standard_conforming_strings`.
+fn body_literal(text: &str) -> String {
+    let plain = literal(text);
+    if text.contains('\\') { format!("E{}", plain.replace('\\', "\\\\")) } else { plain }
+}
+
+/// A statement of `sql/` without what ends it.
+fn filled(text: &str, pairs: &[(&str, String)]) -> String {
+    let pairs: Vec<(&str, &str)> = pairs.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    fill(text.trim_matches('\n'), &pairs)
 }
 
 /// The log of a table in the capture schema `schema`, as SQL.
@@ -482,5 +517,11 @@ mod tests {
         assert!(shorten(&a).len() <= NAME_BYTES && shorten(&b).len() <= NAME_BYTES);
         assert_ne!(shorten(&a), shorten(&b));
         assert_eq!(shorten("public.orders"), "public.orders");
+    }
+
+    #[test]
+    fn literals_in_bodies_do_not_depend_on_settings() {
+        assert_eq!(body_literal("it's"), "'it''s'");
+        assert_eq!(body_literal("a\\'b"), "E'a\\\\''b'");
     }
 }

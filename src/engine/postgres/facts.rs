@@ -52,8 +52,8 @@ pub(super) enum MemberKind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct KeyColumn {
     pub(super) name: String,
-    /// The column's type without its modifier: what the trigger functions look for.
-    pub(super) seen_type: String,
+    /// The oid of the column's type: what the trigger functions look for.
+    pub(super) type_id: u32,
     /// The type below all domains, without modifier: what the log keeps.
     pub(super) log_type: String,
     /// The column's collation, where it is not its type's.
@@ -149,7 +149,7 @@ async fn key_columns(session: &mut Session, tables: &[&TablePlan]) -> Result<Vec
     for row in session.query(query).await? {
         let column = KeyColumn {
             name: text(&row, 1)?.to_string(),
-            seen_type: text(&row, 2)?.to_string(),
+            type_id: number(&row, 2)?,
             log_type: text(&row, 3)?.to_string(),
             collation: maybe(&row, 4).map(str::to_string),
             operators: text(&row, 5)?.to_string(),

@@ -32,6 +32,8 @@ pub(super) struct Registered {
     pub(super) shape: String,
     /// What the registered table is called now, if it exists.
     pub(super) called: Option<String>,
+    /// The role that the triggers run as, where it may not write the log.
+    pub(super) unwritable: Option<String>,
 }
 
 impl Registered {
@@ -42,6 +44,9 @@ impl Registered {
         }
         if self.log_missing {
             return Some("its log was dropped".to_string());
+        }
+        if let Some(owner) = &self.unwritable {
+            return Some(format!("{owner}, as which the triggers run, may not write the log"));
         }
         if let Some(broken) = &self.broken {
             return Some(broken.clone());
@@ -93,6 +98,7 @@ fn registered_row(row: &crate::engine::Record) -> Result<Registered> {
         rebuilt: owned(11),
         shape: text(row, 12)?.to_string(),
         called: owned(13),
+        unwritable: owned(14),
     })
 }
 

@@ -4,16 +4,14 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use sqlx::AssertSqlSafe;
-
 use super::capture::{Capture, each, numbered};
 use super::connect::{classify, literal};
 use super::facts::{self, Member, MemberKind, Subject};
+use super::fence;
 use super::inspect::{Registered, is_ours, registered};
 use super::remove;
 use super::session::{Session, text};
 use super::source::{PostgresSource, Standing};
-use super::sqlstate::code;
 use crate::error::{Error, Result};
 use crate::model::{Plan, quote};
 
@@ -28,7 +26,7 @@ pub(super) async fn ddl(source: &PostgresSource, plan: &Plan) -> Result<String> 
     let mut session = source.session().await?;
     let standing = source.standing(&mut session).await?;
     let subjects = facts::subjects(&mut session, plan).await?;
-    let role = session.row("SELECT current_user").await?;
+    let role = own_role(&mut session).await?;
     session.close();
     let capture = &standing.capture;
     let mut text = format!(
@@ -36,16 +34,21 @@ pub(super) async fn ddl(source: &PostgresSource, plan: &Plan) -> Result<String> 
          -- Each transaction locks one table for a moment; when one fails with a lock timeout, run it again.\n",
         source.endpoint, source.migration
     );
-    text.push_str(&in_transaction(source, &capture.schema_statements(false)));
+    text.push_str(&in_transaction(source, &capture.schema_statements(false, &role)));
     for subject in subjects.iter().filter(|s| s.relid().is_some()) {
         text.push_str(&format!("\n-- {}\n", subject.name));
         text.push_str(&in_transaction(source, &capture.table_statements(subject, &subjects)));
     }
     text.push_str("\n-- For the role that highwater runs as, if it is not the one that ran this.\n");
-    for grant in capture.grants(&subjects, super::session::text(&role, 0)?) {
+    for grant in capture.grants(&subjects, &role) {
         text.push_str(&format!("{grant};\n"));
     }
     Ok(text)
+}
+
+/// The role that highwater runs as.
+async fn own_role(session: &mut Session) -> Result<String> {
+    Ok(text(&session.row("SELECT session_user").await?, 0)?.to_string())
 }
 
 /// The statements as one transaction that does not keep writers waiting.
@@ -69,7 +72,10 @@ pub(super) async fn install(
     let subjects = facts::subjects(&mut session, plan).await?;
     let found = registered(&mut session, &source.schema).await?;
     let mut work = Work { source, standing: &standing, subjects: &subjects, session };
-    work.forget_others(&found).await?;
+    // While the fence stands, what another plan knows of may carry it.
+    if !fence::state(source, &mut work.session).await?.is_raised() {
+        work.forget_others(&found).await?;
+    }
     let found: HashMap<&str, &Registered> = found.iter().map(|r| (r.label.as_str(), r)).collect();
     // Parents before heirs: an heir's generation may begin only when its parent logs for it.
     let mut order: Vec<usize> = (0..subjects.len()).collect();
@@ -93,11 +99,19 @@ async fn ensure_schema(source: &PostgresSource, session: &mut Session) -> Result
     if standing.installed && is_ours(session, &standing).await? {
         return Ok(standing);
     }
+    if !standing.installed && fence::state(source, session).await?.is_raised() {
+        return Err(Error::refused(format!(
+            "{}: schema {} is damaged, and making it again would lower the fence that stands",
+            source.place, source.schema
+        ))
+        .remedy("`highwater final-sync --lift` first, or `highwater clean`"));
+    }
     if standing.occupied {
         remove::remove(source).await?;
         standing = source.standing(session).await?;
     }
-    let statements = standing.capture.schema_statements(!standing.owner.is_empty());
+    let role = own_role(session).await?;
+    let statements = standing.capture.schema_statements(!standing.owner.is_empty(), &role);
     persist(source, session, &statements, &[]).await?.map_err(|e| {
         let schema = quote(&source.schema);
         e.remedy(format!(
@@ -118,14 +132,11 @@ enum Attempt {
 
 /// One run of statements in a transaction. The error means that the connection is gone.
 async fn attempt(source: &PostgresSource, session: &mut Session, statements: &[String]) -> Result<Attempt> {
-    let all = AssertSqlSafe(in_transaction(source, statements));
-    let Err(error) = sqlx::raw_sql(all).execute(session.connection()?).await else {
-        return Ok(Attempt::Done);
-    };
-    session.execute("ROLLBACK").await?;
-    let is_lock = matches!(code(&error).as_deref(), Some("55P03" | "40P01"));
-    let error = classify(error, &source.place);
-    Ok(if is_lock { Attempt::Locked(error) } else { Attempt::Refused(error) })
+    match session.attempt(in_transaction(source, statements)).await? {
+        Ok(()) => Ok(Attempt::Done),
+        Err(error) if fence::is_lock(&error) => Ok(Attempt::Locked(classify(error, &source.place))),
+        Err(error) => Ok(Attempt::Refused(classify(error, &source.place))),
+    }
 }
 
 /// Runs statements in a transaction, again and again while a lock can't be had. `tables` are those that
@@ -157,7 +168,7 @@ pub(super) async fn persist(
 }
 
 /// Who uses the tables, for people.
-async fn holders(session: &mut Session, tables: &[u32]) -> Result<String> {
+pub(super) async fn holders(session: &mut Session, tables: &[u32]) -> Result<String> {
     let oids: Vec<String> = tables.iter().map(u32::to_string).collect();
     let sql = format!(
         "SELECT DISTINCT coalesce(format('pid %s (%s, %s, since %s)', l.pid, a.usename, nullif(a.application_name, ''), \
@@ -170,7 +181,7 @@ async fn holders(session: &mut Session, tables: &[u32]) -> Result<String> {
     );
     let rows = session.query(sql).await?;
     let holders: Vec<&str> = rows.iter().map(|row| text(row, 0)).collect::<Result<_>>()?;
-    Ok(if holders.is_empty() { "nobody that can be seen now".to_string() } else { holders.join(", ") })
+    Ok(if holders.is_empty() { "no session that can be seen now".to_string() } else { holders.join(", ") })
 }
 
 struct Work<'a> {
@@ -263,7 +274,7 @@ impl Work<'_> {
         if oids.is_empty() {
             return Ok(Ok(()));
         }
-        let name = literal(&self.capture().fence_trigger());
+        let name = literal(&self.capture().common_trigger(subject));
         let done = self
             .column(format!(
                 "SELECT tgrelid FROM pg_trigger WHERE tgname = {name} AND tgrelid = ANY (ARRAY[{}]::oid[])",

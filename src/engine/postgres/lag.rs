@@ -15,7 +15,7 @@ const FEW: usize = 3;
 /// As [`Source::poll`](crate::engine::Source::poll).
 pub(super) async fn poll(source: &PostgresSource, watch: &[Watch<'_>]) -> Result<Vec<bool>> {
     let mut session = source.session().await?;
-    let now = begin(&mut session).await?;
+    let now = begin(source, &mut session).await?;
     let dirty = probe(source, &mut session, watch, &now).await?;
     session.commit().await?;
     Ok(dirty)
@@ -24,7 +24,7 @@ pub(super) async fn poll(source: &PostgresSource, watch: &[Watch<'_>]) -> Result
 /// As [`Source::measure`](crate::engine::Source::measure).
 pub(super) async fn measure(source: &PostgresSource, watch: &[Watch<'_>]) -> Result<Measures> {
     let mut session = source.session().await?;
-    let now = begin(&mut session).await?;
+    let now = begin(source, &mut session).await?;
     let dirty = probe(source, &mut session, watch, &now).await?;
     let mut parts = Vec::new();
     for (number, watched) in watch.iter().enumerate().filter(|(number, _)| dirty[*number]) {
@@ -52,14 +52,17 @@ pub(super) async fn measure(source: &PostgresSource, watch: &[Watch<'_>]) -> Res
 }
 
 /// Begins to look at logs, by their index whatever the statistics say. Returns what is seen.
-async fn begin(session: &mut Session) -> Result<Snapshot> {
+async fn begin(source: &PostgresSource, session: &mut Session) -> Result<Snapshot> {
+    let begin = source.begin_read(session).await?;
     let row = session
-        .row(
-            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL lock_timeout = '30s'; \
-             SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SELECT pg_current_snapshot()",
-        )
+        .row(format!(
+            "{begin} SET LOCAL lock_timeout = '30s'; \
+             SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SELECT pg_current_snapshot()"
+        ))
         .await?;
-    text(&row, 0)?.parse()
+    let now = text(&row, 0)?.parse()?;
+    source.sees_pin(&now)?;
+    Ok(now)
 }
 
 /// For each table whether its log holds an entry that is not applied.

@@ -67,6 +67,8 @@ pub(super) async fn keys_with(
         return Ok(Vec::new());
     }
     let mut session = source.session().await?;
+    let begin = source.begin_read(&mut session).await?;
+    session.execute(format!("{begin} SET LOCAL lock_timeout = '30s'")).await?;
     let key = facts::key_of(&mut session, table).await?;
     let asked = TablePlan { key: vec![column.to_string()], strategy: Strategy::Keyed, ..table.clone() };
     let compared = facts::key_of(&mut session, &asked).await?;
@@ -74,7 +76,7 @@ pub(super) async fn keys_with(
         values.iter().map(|value| typed(&compared, std::slice::from_ref(value))).collect();
     let path = Selection::of(&asked, &compared).path();
     let keys = super::capture::each(&key, |_, name| format!("t.{name}"));
-    session.execute(format!("{BEGIN}; {path}")).await?;
+    session.execute(path).await?;
     let found = session
         .query(format!(
             "SELECT {keys} FROM {} AS t WHERE t.{} = ANY (ARRAY[{}])",

@@ -51,9 +51,10 @@ impl Reading {
         origin: Option<&Origin>,
     ) -> Result<Self> {
         let mut session = source.session().await?;
+        let begin = source.begin_read(&mut session).await?;
         let sql = fill(
             include_str!("../../../sql/postgres/begin_read.sql"),
-            &[("s", &quote(&source.schema)), ("label", &literal(&table.label()))],
+            &[("begin", begin), ("s", &quote(&source.schema)), ("label", &literal(&table.label()))],
         );
         let row = session.row(sql).await?;
         if flag(&row, 5) {
@@ -68,6 +69,7 @@ impl Reading {
             lsn: text(&row, 4)?.to_string(),
             purged_to: maybe(&row, 7).map(str::parse).transpose()?,
         };
+        source.sees_pin(&reading.snapshot)?;
         let Some(generation) = maybe(&row, 6) else {
             return Err(Error::table(format!(
                 "{}: capture of {} is not installed",
@@ -235,8 +237,11 @@ async fn end_cut(
     drop(reading);
     let mut session = source.session().await?;
     let (sql, (xid, id)) = (&window.sql, last);
+    let begin = source.begin_read(&mut session).await?;
     let counted = session
-        .row(format!("{sql} SELECT count(*) FROM entry WHERE (xid, id) <= ('{xid}'::xid8, {id})"))
+        .row(format!(
+            "{begin} {sql} SELECT count(*) FROM entry WHERE (xid, id) <= ('{xid}'::xid8, {id}); COMMIT"
+        ))
         .await?;
     flushed(source, &mut session, &lsn).await?;
     session.close();

@@ -67,6 +67,15 @@ impl Session {
         Ok(done.rows_affected())
     }
 
+    /// Runs statements of which the last one ends the transaction. An error of the server's is the inner
+    /// one: then the transaction is undone.
+    pub(super) async fn attempt(&mut self, sql: impl Into<String>) -> Result<Result<(), sqlx::Error>> {
+        let tried = sqlx::raw_sql(AssertSqlSafe(sql.into())).execute(self.connection()?).await;
+        let Err(error) = tried else { return Ok(Ok(())) };
+        self.execute("ROLLBACK").await?;
+        Ok(Err(error))
+    }
+
     /// Runs what must be just one statement.
     pub(super) async fn execute_one(&mut self, sql: impl Into<String>) -> Result<u64> {
         let place = Arc::clone(&self.place);

@@ -2,15 +2,19 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use sqlx::PgPool;
 
 use super::capture::Capture;
 use super::connect::{Side, classify, connect, literal, place};
+use super::pin::Pin;
 use super::session::{Place, Session, flag, maybe, number, text};
-use super::{catalog, definitions, fence, inspect, install, lag, probe, purge, read, remove, stream, survey};
+use super::{
+    catalog, definitions, fence, inspect, install, lag, probe, prove, purge, raise, read, remove, stream,
+    survey,
+};
 use crate::engine::template::fill;
 use crate::engine::{
     Definition, Fence, Identity, Limits, Lowered, Measures, Options, Record, Source, Stamp, Survey, Verdict,
@@ -37,6 +41,8 @@ pub struct PostgresSource {
     pub(super) migration: String,
     pub(super) lock_timeout: Duration,
     pub(super) throttle: Arc<Throttle>,
+    /// The snapshot that reads see, where one is held.
+    pub(super) pin: Option<Arc<Pin>>,
     notes: Arc<Mutex<Notes>>,
 }
 
@@ -91,6 +97,7 @@ impl PostgresSource {
             migration: options.migration.clone(),
             lock_timeout: options.lock_timeout,
             throttle: Arc::clone(&options.throttle),
+            pin: None,
             notes: Arc::default(),
         };
         if options.connections > 1 {
@@ -284,24 +291,24 @@ impl Source for PostgresSource {
         Ok(maybe(&row, 0).unwrap_or_default().to_string())
     }
 
-    async fn fence(&self) -> Result<Fence> {
-        fence::standing(self).await
+    async fn pinned(&self) -> Result<Arc<dyn Source>> {
+        Ok(Arc::new(self.pin().await?))
     }
 
-    async fn pinned(&self) -> Result<Arc<dyn Source>> {
-        Err(Error::failed("no snapshot can be held"))
+    async fn fence(&self) -> Result<Fence> {
+        fence::fence(self).await
     }
 
     async fn try_fence(&self) -> Result<()> {
-        Ok(())
+        prove::try_fence(self).await
     }
 
-    async fn raise_fence(&self, _plan: &Plan, stamp: Stamp, _until: std::time::Instant) -> Result<()> {
-        fence::raise(self, stamp).await
+    async fn raise_fence(&self, plan: &Plan, stamp: Stamp, until: Instant) -> Result<()> {
+        raise::raise(self, plan, stamp, until).await
     }
 
-    async fn prove_fence(&self, plan: &Plan, _stamp: Stamp) -> Result<()> {
-        fence::prove(self, plan).await
+    async fn prove_fence(&self, plan: &Plan, stamp: Stamp) -> Result<()> {
+        prove::prove(self, plan, stamp).await
     }
 
     async fn prepared(&self) -> Result<Vec<Writer>> {
@@ -309,10 +316,10 @@ impl Source for PostgresSource {
     }
 
     async fn lower_fence(&self, stamp: Stamp) -> Result<Lowered> {
-        Ok(if fence::lift(self, stamp).await? { Lowered::Down } else { Lowered::WasDown })
+        fence::lower(self, stamp).await
     }
 
     async fn drop_lowered(&self) -> Result<bool> {
-        Ok(true)
+        fence::drop_lowered(self).await
     }
 }

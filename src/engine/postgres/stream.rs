@@ -7,7 +7,7 @@ use super::copy_out::{Blocks, Rows};
 use super::facts::{self, KeyColumn};
 use super::read::{Reading, typed};
 use super::selection::{Selection, from};
-use super::session::{number, query};
+use super::session::number;
 use super::source::PostgresSource;
 use crate::engine::Origin;
 use crate::error::{Error, Result};
@@ -46,8 +46,11 @@ pub(super) async fn chunks(source: &PostgresSource, table: &TablePlan, rows: u64
 
 /// As [`Source::count`](crate::engine::Source::count).
 pub(super) async fn count(source: &PostgresSource, table: &TablePlan) -> Result<u64> {
-    let rows = query(&source.pool, &source.place, format!("SELECT count(*) FROM {}", from(table))).await?;
-    rows.first().map_or_else(|| Err(Error::failed("a count gave no row")), |row| number(row, 0))
+    let mut session = source.session().await?;
+    let begin = source.begin_read(&mut session).await?;
+    let row = session.row(format!("{begin} SELECT count(*) FROM {}; COMMIT", from(table))).await?;
+    session.close();
+    number(&row, 0)
 }
 
 /// As [`Source::stream`](crate::engine::Source::stream). A task of its own reads, as far ahead as the

@@ -6,6 +6,7 @@ use super::catalog;
 use super::connect::{classify, literal};
 use super::facts::{self, MemberKind, Subject};
 use super::inspect::{is_ours, registered};
+use super::prove;
 use super::session::{Session, flag, maybe, number, text};
 use super::source::{PostgresSource, Standing};
 use crate::engine::Survey;
@@ -41,6 +42,13 @@ pub(super) async fn survey(source: &PostgresSource, schema: &Schema, plan: &Plan
     incomparable_keys(&mut session, schema, plan, &subjects, &mut found).await?;
     unreadable_sequences(source, &mut session, &asked.role, &mut found).await?;
     session.close();
+    match prove::try_fence(source).await {
+        Err(error) if error.kind() == Kind::Refused => {
+            let remedy = error.remedy_text().unwrap_or_default().to_string();
+            found.blockers.push(Finding::general(error.summary(), remedy));
+        }
+        tried => tried?,
+    }
     Ok(found)
 }
 
