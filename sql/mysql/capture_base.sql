@@ -13,7 +13,7 @@ CREATE TABLE IF NOT EXISTS {capture}.meta (
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
 
 INSERT IGNORE INTO {capture}.meta (database_name, version, database_id, server, installed_at)
-VALUES ({database}, 1, UUID(), LEFT({server}, 255), UTC_TIMESTAMP(6))
+VALUES ({database}, {version}, UUID(), LEFT({server}, 255), UTC_TIMESTAMP(6))
 
 -- A row that highwater commits to see how far the server has flushed.
 CREATE TABLE IF NOT EXISTS {capture}.heartbeat (
@@ -23,15 +23,30 @@ CREATE TABLE IF NOT EXISTS {capture}.heartbeat (
 
 INSERT IGNORE INTO {capture}.heartbeat (database_name, beat) VALUES ({database}, 0)
 
--- The fence: while `raised` is 1, the triggers of every table refuse writers.
+-- The fence: the greatest attempt that has begun to raise it. Writers are refused by the triggers of that
+-- attempt on the change logs, for as long as what was lowered is less.
 CREATE TABLE IF NOT EXISTS {capture}.fence (
     database_name VARCHAR(64) NOT NULL PRIMARY KEY,
-    raised        TINYINT NOT NULL,
     epoch         BIGINT NOT NULL,
-    attempt       BIGINT NOT NULL
+    raised        BIGINT NOT NULL
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
 
-INSERT IGNORE INTO {capture}.fence (database_name, raised, epoch, attempt) VALUES ({database}, 0, 0, 0)
+INSERT IGNORE INTO {capture}.fence (database_name, epoch, raised) VALUES ({database}, 0, 0)
+
+-- Refusals of the fence that a routine or a trigger of the application has caught: the write stayed, and its
+-- key is in no log. A refusal that ends its statement takes its row here along.
+CREATE TABLE IF NOT EXISTS {capture}.passed (
+    id            BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
+    database_name VARCHAR(64) NOT NULL,
+    log           VARCHAR(64) NOT NULL
+) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+
+-- Writes that passed because their change log was gone or altered.
+CREATE TABLE IF NOT EXISTS {missed} (
+    id        BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
+    log       VARCHAR(64) NOT NULL,
+    missed_at DATETIME(6) NOT NULL
+) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
 
 -- The captured tables. The generation is another one whenever the log may have missed something, and
 -- empty while capture is being made; purged_to is the highest number that was purged from the log; the
@@ -47,7 +62,7 @@ CREATE TABLE IF NOT EXISTS {capture}.tables (
     PRIMARY KEY (database_name, table_name)
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
 
--- A table that the fence is proved on where highwater may not write a table of production's.
+-- A table of highwater's own: carries the fence of excluded tables, and DDL of the fence is tried on it.
 CREATE TABLE IF NOT EXISTS {canary} (
     id   INT NOT NULL PRIMARY KEY,
     beat INT NOT NULL

@@ -2,8 +2,14 @@ BEGIN
     DECLARE highwater_found, highwater_end TINYINT DEFAULT 0;
     {variables}
     DECLARE highwater_rows CURSOR FOR
-        SELECT {key} FROM {rows} LOCK IN SHARE MODE;
-    DECLARE CONTINUE HANDLER FOR NOT FOUND, 1146, 1054, 1326 SET highwater_end = 1;
+        SELECT {key} FROM {rows} LIMIT 18446744073709551615 LOCK IN SHARE MODE;
+    DECLARE CONTINUE HANDLER FOR NOT FOUND, 1326 SET highwater_end = 1;
+    DECLARE CONTINUE HANDLER FOR 1049, 1054, 1146
+    BEGIN
+        DECLARE CONTINUE HANDLER FOR 1049, 1054, 1146 BEGIN END;
+        SET highwater_end = 1;
+        {missed}
+    END;
     OPEN highwater_rows;
     highwater_each: LOOP
         FETCH highwater_rows INTO {names};

@@ -20,6 +20,7 @@ on_both!(
     others_write_while_a_parent_is_being_deleted,
     production_keeps_its_view_for_its_own_first_read,
     a_child_that_is_gone_lets_the_delete_pass,
+    a_writers_row_limit_does_not_cut_the_children,
 );
 
 const FAMILY: &str = "CREATE TABLE p (id int PRIMARY KEY);
@@ -318,4 +319,22 @@ async fn a_child_that_is_gone_lets_the_delete_pass(kind: Kind) {
     case.execute(&format!("DROP TABLE {}, {}", case.log_of("g"), case.log_of("c"))).await;
     case.execute("DELETE FROM p WHERE id = 2").await;
     assert_eq!(case.number("SELECT COUNT(*) FROM p").await, 0);
+}
+
+async fn a_writers_row_limit_does_not_cut_the_children(kind: Kind) {
+    let case = Case::new(
+        kind,
+        "CREATE TABLE p (id int PRIMARY KEY);
+         CREATE TABLE c (id int PRIMARY KEY, p_id int,
+            FOREIGN KEY (p_id) REFERENCES p (id) ON DELETE CASCADE ON UPDATE CASCADE);
+         INSERT INTO p VALUES (1), (2);
+         INSERT INTO c VALUES (10, 1), (11, 1), (12, 1), (20, 2), (21, 2)",
+    )
+    .await;
+    let mut writer = case.database.connect().await;
+    execute(&mut writer, "SET sql_select_limit = 1; UPDATE p SET id = 7 WHERE id = 1").await;
+    assert_eq!(case.logged("c").await, ["U 10", "U 11", "U 12"]);
+    case.clear(&["c"]).await;
+    execute(&mut writer, "SET sql_select_limit = 0; DELETE FROM p WHERE id = 2").await;
+    assert_eq!(case.logged("c").await, ["D 20", "D 21"]);
 }

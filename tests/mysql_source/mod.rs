@@ -3,8 +3,11 @@
 mod capture;
 mod cascades;
 mod fence;
+mod fence_load;
+mod fence_writers;
 mod inspect;
 mod install;
+mod pinned;
 mod positions;
 mod rules;
 

@@ -18,6 +18,7 @@ on_both!(
     a_detached_xa_transaction_is_still_open,
     an_xa_transaction_that_a_restart_recovered_is_still_open,
     a_huge_gap_is_one_range,
+    with_very_many_gaps_a_batch_still_moves_on,
     batches_are_bounded_by_entries_and_by_bytes,
     keys_that_the_table_holds_for_the_same_are_one,
     a_log_that_lost_entries_is_doubted,
@@ -410,4 +411,27 @@ async fn states_and_streams_give_what_is_there_now(kind: Kind) {
         more: false,
     };
     assert_eq!(keys(&batch), [" 20", "none -", "it's 10"]);
+}
+
+async fn with_very_many_gaps_a_batch_still_moves_on(kind: Kind) {
+    let case = Case::bare(kind, TABLE).await;
+    let mut reader = Reader::of(&case).await;
+    // A writer of the log stays open, so no gap is retired.
+    let mut open = case.database.connect().await;
+    mysql_execute(&mut open, "BEGIN; INSERT INTO t VALUES (9999, 'open')").await;
+    case.execute(&format!(
+        "INSERT INTO {} (seq, kind, captured_at, k1) WITH RECURSIVE n AS \
+         (SELECT 1 AS i UNION ALL SELECT i + 1 FROM n WHERE i < 2600) \
+         SELECT 10 + 2 * i, 'I', UTC_TIMESTAMP(6), i FROM n",
+        case.log_of("t")
+    ))
+    .await;
+    while !reader.next(LIMITS).await.is_empty() {}
+    assert!(reader.seen().gaps.len() > 2_500, "{}", reader.seen().gaps.len());
+    // What was applied is not asked for again: it would fill the batch for ever.
+    case.execute("INSERT INTO t VALUES (5000, 'new')").await;
+    assert_eq!(reader.next(Limits { rows: 100, bytes: 1 }).await, ["5000 new"]);
+    assert!(!reader.is_dirty().await);
+    mysql_execute(&mut open, "COMMIT").await;
+    assert_eq!(reader.next(LIMITS).await, ["9999 open"]);
 }

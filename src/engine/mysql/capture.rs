@@ -8,13 +8,14 @@ use std::collections::BTreeMap;
 
 use super::cascade::{Bodies, Graph, Logged, Place};
 use super::catalog::SELF;
+use super::connect::Flavour;
 use super::names::Names;
-use super::value::{join, key_names, quote};
+use super::value::{join, key_names, literal, quote};
 use crate::engine::template::fill;
 use crate::model::{Plan, TableName, TablePlan};
 
 /// The version of what is installed. Another one is refused.
-pub(super) const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 2;
 
 /// What the fence's triggers raise.
 pub(super) const REFUSED: &str = "HW001";
@@ -64,7 +65,8 @@ impl Trigger {
     /// Whether it was made for this migration, wherever that was.
     pub(super) fn is_of(&self, names: &Names) -> bool {
         let rest = self.name.strip_prefix(&names.capture);
-        rest.is_some_and(|rest| rest.starts_with('_')) && self.body.contains(&names.own("fence"))
+        let mentions = format!("{}.", quote(&names.capture));
+        rest.is_some_and(|rest| rest.starts_with('_')) && self.body.contains(&mentions)
     }
 
     /// Whether what was found does what is `wanted`. Lines may have been broken otherwise.
@@ -107,14 +109,59 @@ pub(super) fn base(names: &Names) -> Vec<String> {
         ("database", &*names.database_literal()),
         ("server", SELF),
         ("canary", &*names.own(&names.canary_name())),
+        ("missed", &*names.own(&names.missed_name())),
+        ("lowered", &*names.lowered_sequence()),
+        ("version", &*VERSION.to_string()),
     ];
-    paragraphs(include_str!("../../../sql/mysql/capture_base.sql"), &pairs)
+    let lowered = match names.flavour {
+        Flavour::Mysql => include_str!("../../../sql/mysql/capture_lowered_mysql.sql"),
+        Flavour::Mariadb => include_str!("../../../sql/mysql/capture_lowered_mariadb.sql"),
+    };
+    let mut statements = paragraphs(include_str!("../../../sql/mysql/capture_base.sql"), &pairs);
+    statements.extend(paragraphs(lowered, &pairs));
+    statements
 }
 
-/// The trigger of the table that the fence is proved on.
+/// The trigger of highwater's own table that carries the fence of excluded tables.
 pub(super) fn canary_trigger(names: &Names) -> Trigger {
     let canary = names.canary_name();
-    Trigger { database: names.capture.clone(), ..trigger(names, "fence_insert", &canary, "AFTER INSERT", "") }
+    let own = trigger(names, "fence_insert", &canary, "AFTER INSERT", On::Excluded, "");
+    Trigger { database: names.capture.clone(), ..own }
+}
+
+/// The fence's trigger of an attempt on a table of capture's own: a change log, or the table of missed
+/// writes. Its name and its text carry the attempt.
+pub(super) fn fence_trigger(names: &Names, table: &str, attempt: i64) -> Trigger {
+    fence_trigger_named(names, table, attempt, names.fence_name(&attempt.to_string(), table))
+}
+
+/// The trigger that shows on highwater's own table that the fence could be raised. It refuses nothing.
+pub(super) fn trial_trigger(names: &Names) -> Trigger {
+    let canary = names.canary_name();
+    fence_trigger_named(names, &canary, 0, names.fence_name("try", &canary))
+}
+
+fn fence_trigger_named(names: &Names, table: &str, attempt: i64, name: String) -> Trigger {
+    let lowered = names.lowered();
+    let pairs = [
+        ("trigger", &*quote(&name)),
+        ("table", &*names.own(table)),
+        ("stamp", lowered.stamp),
+        ("lowered", &*lowered.from),
+        ("only", &*lowered.only),
+        ("attempt", &*attempt.to_string()),
+        ("passed", &*names.own("passed")),
+        ("database", &*names.database_literal()),
+        ("log", &*literal(table)),
+    ];
+    Trigger {
+        database: names.capture.clone(),
+        name,
+        table: table.to_string(),
+        when: "BEFORE INSERT".to_string(),
+        body: body_of(include_str!("../../../sql/mysql/fence_trigger.sql"), &pairs),
+        sql_mode: String::new(),
+    }
 }
 
 /// All tables of a plan, with what capture puts on them.
@@ -124,6 +171,7 @@ pub(super) fn subjects<'a>(names: &Names, plan: &'a Plan, graph: &Graph) -> Vec<
         log: names.log(&table.source.name),
         key: table.key.clone(),
         types: log_columns(table).into_iter().map(|(_, kind)| kind).collect(),
+        missed: names.note_missed(&table.source.name),
     };
     let captured: BTreeMap<Place, Logged> =
         plan.tables.iter().map(|table| (place(&table.source.name), logged(table))).collect();
@@ -150,6 +198,7 @@ pub(super) fn subjects<'a>(names: &Names, plan: &'a Plan, graph: &Graph) -> Vec<
 
 fn triggers(names: &Names, table: &str, plan: Option<&TablePlan>, bodies: &Bodies) -> Vec<Trigger> {
     let mut triggers = Vec::new();
+    let on = if plan.is_some() { On::Captured } else { On::Excluded };
     for event in EVENTS {
         let kind = if plan.is_some() { event.to_string() } else { format!("fence_{event}") };
         let mut body = plan.map_or_else(String::new, |plan| log_body(names, plan, event));
@@ -159,14 +208,14 @@ fn triggers(names: &Names, table: &str, plan: Option<&TablePlan>, bodies: &Bodie
             _ => {}
         }
         let when = format!("AFTER {}", event.to_uppercase());
-        triggers.push(trigger(names, &kind, table, &when, &body));
+        triggers.push(trigger(names, &kind, table, &when, on, &body));
     }
     for (kind, when, body) in [
         ("cascade_update", "BEFORE UPDATE", &bodies.before_update),
         ("cascade_delete", "BEFORE DELETE", &bodies.before_delete),
     ] {
         if !body.is_empty() {
-            triggers.push(trigger(names, kind, table, when, body));
+            triggers.push(trigger(names, kind, table, when, on, body));
         }
     }
     triggers
@@ -196,26 +245,48 @@ fn log_body(names: &Names, plan: &TablePlan, event: &str) -> String {
     }
 }
 
-fn trigger(names: &Names, kind: &str, table: &str, when: &str, body: &str) -> Trigger {
+/// What kind of table a trigger stands on.
+#[derive(Debug, Clone, Copy)]
+enum On {
+    /// Its log has the fence.
+    Captured,
+    /// Its triggers read whether the fence is up.
+    Excluded,
+}
+
+fn trigger(names: &Names, kind: &str, table: &str, when: &str, on: On, body: &str) -> Trigger {
     let name = names.trigger_name(kind, table);
+    let lowered = names.lowered();
     let pairs = [
         ("trigger", &*quote(&name)),
         ("when", when),
         ("table", &*quote(table)),
         ("fence", &*names.own("fence")),
+        ("stamp", lowered.stamp),
+        ("lowered", &*lowered.from),
+        ("only", &*lowered.only),
         ("database", &*names.database_literal()),
+        ("missed", &*names.note_missed(table)),
         ("body", body),
     ];
-    let text = paragraphs(include_str!("../../../sql/mysql/capture_trigger.sql"), &pairs).join("\n\n");
-    let body = text.split_once("FOR EACH ROW\n").map_or(text.as_str(), |(_, body)| body);
+    let text = match on {
+        On::Captured => include_str!("../../../sql/mysql/capture_trigger.sql"),
+        On::Excluded => include_str!("../../../sql/mysql/capture_trigger_excluded.sql"),
+    };
     Trigger {
         database: names.database.clone(),
         name,
         table: table.to_string(),
         when: when.to_string(),
-        body: body.to_string(),
+        body: body_of(text, &pairs),
         sql_mode: String::new(),
     }
+}
+
+/// What a trigger does, of the file that makes one.
+fn body_of(text: &str, pairs: &[(&str, &str)]) -> String {
+    let text = paragraphs(text, pairs).join("\n\n");
+    text.split_once("FOR EACH ROW\n").map_or(text.as_str(), |(_, body)| body).to_string()
 }
 
 /// The key columns of a table's change log, with their types.

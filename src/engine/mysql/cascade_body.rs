@@ -86,7 +86,7 @@ fn each_once(mut all: Vec<(&Logged, char)>) -> Vec<(&Logged, char)> {
 fn take_notes(table: &Place, notes: &[(&Logged, char)]) -> String {
     let take = |(logged, _): &(&Logged, char)| {
         let pairs = [("log", &*logged.log), ("note", &*note(table, logged))];
-        fill(include_str!("../../../sql/mysql/capture_note.sql"), &pairs)
+        guarded(logged, &fill(include_str!("../../../sql/mysql/capture_note.sql"), &pairs))
     };
     notes.iter().map(take).collect()
 }
@@ -97,8 +97,12 @@ fn log_again(logged: &Logged, kind: char, note: &str, flavour: Flavour) -> Strin
         Flavour::Mysql => "FOR SHARE",
         Flavour::Mariadb => "LOCK IN SHARE MODE",
     };
-    let mut pairs =
-        vec![("log", logged.log.clone()), ("note", note.to_string()), ("share", share.to_string())];
+    let mut pairs = vec![
+        ("log", logged.log.clone()),
+        ("note", note.to_string()),
+        ("share", share.to_string()),
+        ("missed", logged.missed.clone()),
+    ];
     if logged.key.is_empty() {
         return filled(include_str!("../../../sql/mysql/capture_log_whole_again.sql"), &pairs);
     }
@@ -156,10 +160,11 @@ impl<'a> Step<'a> {
         way.pop();
         match self.logged {
             Some(logged) if !logged.key.is_empty() => self.log_each(logged, &rows, last, &further),
-            Some(Logged { log, .. }) => {
+            Some(logged) => {
+                let log = &logged.log;
                 let whole =
                     format!("INSERT INTO {log} (kind, captured_at) VALUES ('W', UTC_TIMESTAMP(6));\n");
-                if_any(&rows, &(whole + &further))
+                if_any(&rows, &(guarded(logged, &whole) + &further))
             }
             None => if_any(&rows, &further),
         }
@@ -171,15 +176,28 @@ impl<'a> Step<'a> {
             "" => String::new(),
             _ => indented(&format!("IF highwater_found THEN\n{}END IF;", indented(further, 1)), 1),
         };
-        let mut pairs =
-            vec![("log", logged.log.clone()), ("key", key), ("rows", rows.to_string()), ("further", further)];
+        let mut pairs = vec![
+            ("log", logged.log.clone()),
+            ("key", key),
+            ("rows", rows.to_string()),
+            ("further", further),
+            ("missed", logged.missed.clone()),
+        ];
         pairs.extend(each(logged, self.kind(), 4));
         filled(include_str!("../../../sql/mysql/capture_log_each.sql"), &pairs)
     }
 }
 
 fn if_any(rows: &str, then: &str) -> String {
-    format!("IF EXISTS (SELECT 1 FROM {rows} LOCK IN SHARE MODE) THEN\n{}END IF;\n", indented(then, 1))
+    // The limit is our own, as a writer's `sql_select_limit` counts here too.
+    let exists = format!("SELECT 1 FROM {rows} LIMIT 18446744073709551615 LOCK IN SHARE MODE");
+    format!("IF EXISTS ({exists}) THEN\n{}END IF;\n", indented(then, 1))
+}
+
+/// Statements that write a log, which may be gone: then the write passes, and is noted.
+fn guarded(logged: &Logged, statements: &str) -> String {
+    let pairs = [("missed", logged.missed.clone()), ("statements", indented(statements, 1))];
+    filled(include_str!("../../../sql/mysql/capture_guarded.sql"), &pairs)
 }
 
 /// The tables on a way from a row: t1 is the child of it, t2 that of t1.

@@ -3,7 +3,9 @@
 use super::connect::{Flavour, Server};
 use super::fault::{classify, code};
 use super::names::Names;
+use super::pin::Reader;
 use super::session::{Session, records, text};
+use super::source::Inner;
 use super::value::quote;
 use crate::engine::Identity;
 use crate::error::Result;
@@ -68,10 +70,17 @@ async fn life(session: &mut Session, flavour: Flavour) -> Result<String> {
     Ok(text(&session.row(sql).await?, 0)?.to_string())
 }
 
-/// How many rows a table holds.
-pub(super) async fn count(server: &Server, table: &str) -> Result<u64> {
-    let mut session = server.session().await?;
+/// How many rows a table of the source holds.
+pub(super) async fn count(source: &Inner, table: &str) -> Result<u64> {
+    let (mut session, begin) = Reader::of(source).await?;
+    session.execute(begin).await?;
+    let rows = count_in(&mut session, table).await?;
+    session.end(source, None).await?;
+    Ok(rows)
+}
+
+/// The same in a session.
+pub(super) async fn count_in(session: &mut Session, table: &str) -> Result<u64> {
     let row = session.row(format!("SELECT COUNT(*) FROM {}", quote(table))).await?;
-    session.close();
     super::session::number(&row, 0)
 }

@@ -6,6 +6,7 @@ use super::capture::Trigger;
 use super::cascade::{Action, Edge, Graph, Place};
 use super::connect::Flavour;
 use super::fault::{classify, code, is_missing};
+use super::fence::{self, State};
 use super::names::Names;
 use super::numbers::{Numbers, pattern};
 use super::schema;
@@ -76,8 +77,10 @@ pub(super) struct Facts {
     pub(super) registered: BTreeMap<String, Registered>,
     /// What capture says of this database; `None` where it is not installed.
     pub(super) meta: Option<Meta>,
-    /// Whether the fence has its row.
-    pub(super) fence: bool,
+    /// The numbers of the fence; `None` where they are lost.
+    pub(super) fence: Option<State>,
+    /// The logs that have missed writes: gone for a moment, or a refusal of the fence that was caught.
+    pub(super) unlogged: BTreeSet<String>,
     /// The tables as they were when the plan was made.
     pub(super) planned: BTreeMap<String, Shape>,
 }
@@ -91,12 +94,13 @@ impl Facts {
         facts.read_numbers(session, names, flavour).await?;
         facts.registered = registered(session, names).await?;
         facts.meta = meta(session, names).await?;
-        let sql = format!(
-            "SELECT 1 FROM {} WHERE database_name = {}",
-            names.own("fence"),
-            names.database_literal()
-        );
-        facts.fence = if_there(session, sql).await?.is_some_and(|rows| !rows.is_empty());
+        facts.fence = fence::state(session, names).await?;
+        for (table, condition) in unlogged_in(names) {
+            let sql = format!("SELECT DISTINCT log FROM {table} WHERE {condition}");
+            for row in if_there(session, sql).await?.unwrap_or_default() {
+                facts.unlogged.insert(text(&row, 0)?.to_string());
+            }
+        }
         Ok(facts)
     }
 
@@ -292,6 +296,12 @@ pub(super) async fn forget(session: &mut Session, names: &Names, table: &str, lo
         literal(table)
     );
     session.execute(sql).await.map(|_| ())
+}
+
+/// The tables that note writes which are in no log, with the condition for those of this database.
+pub(super) fn unlogged_in(names: &Names) -> [(String, String); 2] {
+    let of_this = format!("database_name = {}", names.database_literal());
+    [(names.own(&names.missed_name()), "TRUE".to_string()), (names.own("passed"), of_this)]
 }
 
 /// What capture says of this database.

@@ -1,228 +1,220 @@
-//! The fence: a row that every writer locks.
+//! The fence: what of it is data. [`super::raise`] makes and drops its triggers, [`super::prove`] shows that
+//! they refuse.
 //!
-//! A trigger of every table reads the row and locks it (shared) until the writer's transaction ends.
-//! Raising the fence takes the row exclusively: that waits for everybody who has passed it, and whoever
-//! comes later reads it as it is then, whatever their snapshot shows.
+//! An attempt to raise the fence puts a trigger with its number n on each change log, and the trigger refuses
+//! unless what is lowered is greater than n. Two numbers that only grow say what is true:
+//!
+//! - `raised`, the greatest attempt that has begun to raise, is written before the first trigger;
+//! - `stamp`: every attempt below it is lowered. Lowering attempt n makes it n + 1.
+//!
+//! The fence is up, or may be, while `raised >= stamp`. Requests may arrive in any order and late: both numbers
+//! are maxima, and a trigger compares its own number alone. On MariaDB `stamp` is a sequence, because a trigger's
+//! SELECT from a table locks its row wherever the writer's `binlog_format` is not ROW, as by default, and a refused
+//! writer that stays open would hold the fence up. On MySQL that is so at SERIALIZABLE, or when the writer's session
+//! leaves ROW; lowering then waits for that writer.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::capture::{self, REFUSED};
-use super::facts::{self, Facts};
+use tokio::time::Instant;
+
+use super::connect::Flavour;
+use super::facts;
 use super::fault::{classify, is_interrupted};
 use super::flush;
-use super::inspect::Outlook;
-use super::lock::person;
+use super::lock::{open_transactions, people};
 use super::names::Names;
-use super::session::{Session, flag, listed, number, records};
+use super::session::{Session, number, text};
 use super::source::Inner;
-use super::writers;
-use crate::engine::{Fence, Record, Stamp, Writer};
+use super::value::literal;
+use crate::engine::{Fence, Lowered, Stamp};
 use crate::error::{Error, Kind, Result};
-use crate::model::{Plan, TableName};
 
-/// How often raising or lifting is tried; each time waits for a second, in which writers wait too.
-const ATTEMPTS: u32 = 40;
+/// How long lowering waits for writers that hold the row, where one can.
+const LOWERING: Duration = Duration::from_secs(60);
 
 /// The pause between two attempts.
-const PAUSE: Duration = Duration::from_millis(500);
+pub(super) const PAUSE: Duration = Duration::from_millis(500);
 
 const NEVER: Fence = Fence { raised: false, stamp: Stamp { epoch: 0, attempt: 0 } };
+
+/// What the source holds of the fence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct State {
+    /// The greatest attempt that has begun to raise; 0 for none.
+    pub(super) raised: Stamp,
+    /// Every attempt below it is lowered.
+    pub(super) lowered: i64,
+}
+
+impl State {
+    /// Whether writers are refused, or may be.
+    pub(super) fn is_up(&self) -> bool {
+        self.raised.attempt >= self.lowered
+    }
+
+    /// Whether `attempt` is the one that stands.
+    pub(super) fn stands(&self, attempt: i64) -> bool {
+        self.raised.attempt == attempt && self.lowered <= attempt
+    }
+}
+
+/// The numbers of the fence; `None` where it is not installed, or has lost them.
+pub(super) async fn state(session: &mut Session, names: &Names) -> Result<Option<State>> {
+    let lowered = names.lowered();
+    let sql = format!(
+        "SELECT f.epoch, f.raised, {} FROM {} AS f, {} WHERE f.database_name = {} AND {}",
+        lowered.stamp,
+        names.own("fence"),
+        lowered.from,
+        names.database_literal(),
+        lowered.only
+    );
+    let rows = facts::if_there(session, sql).await?.unwrap_or_default();
+    let Some(row) = rows.first() else { return Ok(None) };
+    let raised = Stamp { epoch: number(row, 0)?, attempt: number(row, 1)? };
+    Ok(Some(State { raised, lowered: number(row, 2)? }))
+}
+
+/// The triggers of the fence that stand in this database's logs, with their attempts.
+pub(super) async fn triggers(session: &mut Session, names: &Names) -> Result<Vec<(i64, String)>> {
+    let sql = format!(
+        "SELECT TRIGGER_NAME FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = {} ORDER BY TRIGGER_NAME",
+        literal(&names.capture)
+    );
+    let rows = session.query(sql).await?;
+    let mut found = Vec::new();
+    for row in &rows {
+        let name = text(row, 0)?;
+        found.extend(names.attempt_of(name).map(|attempt| (attempt, name.to_string())));
+    }
+    Ok(found)
+}
 
 /// The fence as it stands.
 pub(super) async fn read(source: &Inner) -> Result<Fence> {
     let mut session = source.server.session().await?;
-    let rows = facts::if_there(&mut session, row(&source.names)).await?.unwrap_or_default();
+    let state = state(&mut session, &source.names).await?;
+    let triggers = triggers(&mut session, &source.names).await?;
     session.close();
-    rows.first().map_or(Ok(NEVER), fence)
+    let Some(state) = state else { return Ok(NEVER) };
+    let greatest = triggers.iter().map(|(attempt, _)| *attempt).max().unwrap_or(0);
+    if state.raised.attempt == 0 && greatest == 0 && state.lowered <= 1 {
+        return Ok(NEVER);
+    }
+    let attempt = state.raised.attempt.max(state.lowered).max(greatest);
+    // Triggers that stand refuse, whatever became of the number of their attempt.
+    let raised = state.is_up() || greatest >= state.lowered;
+    Ok(Fence { raised, stamp: Stamp { attempt, ..state.raised } })
 }
 
-fn row(names: &Names) -> String {
-    format!(
-        "SELECT raised, epoch, attempt FROM {} WHERE database_name = {}",
+/// Notes that an attempt begins to raise, durably: its triggers come after. Dying behind this leaves a fence
+/// that counts as raised and refuses nobody, which lowering ends.
+pub(super) async fn begin(source: &Inner, session: &mut Session, stamp: Stamp, until: Instant) -> Result<()> {
+    let names = &source.names;
+    let place = &source.server.place;
+    let now = state(session, names).await?.ok_or_else(|| {
+        Error::failed(format!("{place}: the fence is not installed")).remedy("`highwater run` installs it")
+    })?;
+    let sql = format!(
+        "UPDATE {} SET raised = {}, epoch = {} WHERE database_name = {} AND raised < {}",
         names.own("fence"),
-        names.database_literal()
+        stamp.attempt,
+        stamp.epoch,
+        names.database_literal(),
+        stamp.attempt
+    );
+    let begun = now.lowered <= stamp.attempt && update(session, &sql, until).await? > 0;
+    if !begun {
+        return Err(superseded(place, stamp, &now));
+    }
+    durable(source, session).await
+}
+
+/// Says that another attempt has the fence.
+pub(super) fn superseded(place: &str, stamp: Stamp, now: &State) -> Error {
+    Error::new(
+        Kind::Superseded,
+        format!(
+            "{place}: attempt {stamp} does not have the fence: attempt {} raised it last, and every attempt below \
+             {} is lowered",
+            now.raised, now.lowered
+        ),
     )
 }
 
-fn fence(row: &Record) -> Result<Fence> {
-    Ok(Fence { raised: flag(row, 0), stamp: Stamp { epoch: number(row, 1)?, attempt: number(row, 2)? } })
-}
-
-/// Raises the fence.
-pub(super) async fn raise(source: &Inner, stamp: Stamp) -> Result<()> {
-    let place = &source.server.place;
-    let allow = |now: Option<Fence>| match now {
-        None => Err(Error::failed(format!("{place}: the fence is not installed"))
-            .remedy("`highwater run` installs it")),
-        Some(now) if stamp <= now.stamp => Err(Error::new(
-            Kind::Superseded,
-            format!("{place}: the fence was raised or lifted by attempt {} meanwhile", now.stamp),
-        )),
-        Some(_) => Ok(true),
-    };
-    change(source, Fence { raised: true, stamp }, allow).await.map(|_| ())
-}
-
-/// Lowers the fence.
-pub(super) async fn lift(source: &Inner, stamp: Stamp) -> Result<bool> {
-    let place = &source.server.place;
-    let allow = |now: Option<Fence>| match now {
-        Some(now) if now.raised && now.stamp == stamp => Ok(true),
-        Some(now) if now.raised => Err(Error::new(
-            Kind::Superseded,
-            format!("{place}: the fence stands under attempt {}, not {stamp}", now.stamp),
-        )),
-        _ => Ok(false),
-    };
-    change(source, Fence { raised: false, stamp }, allow).await
-}
-
-/// Changes the fence if it may be changed, again and again while writers hold it.
-async fn change(source: &Inner, to: Fence, allow: impl Fn(Option<Fence>) -> Result<bool>) -> Result<bool> {
+/// Lowers the fence of `stamp` and of all earlier attempts.
+pub(super) async fn lower(source: &Inner, stamp: Stamp) -> Result<Lowered> {
+    let names = &source.names;
     let mut session = source.server.session().await?;
-    session.execute("SET SESSION innodb_lock_wait_timeout = 1").await?;
-    let mut attempts = 0;
-    let changed = loop {
-        attempts += 1;
-        match attempt(&mut session, &source.names, to, &allow).await? {
-            Ok(changed) => break changed,
-            Err(_) if attempts < ATTEMPTS => tokio::time::sleep(PAUSE).await,
-            Err(error) => {
-                let holders = holders(&mut session).await;
-                return Err(Error::new(
-                    Kind::NotConverged,
-                    format!("{}: the fence is held by writers: {holders}", session.place),
-                )
-                .because(error)
-                .remedy("wait for their transactions to end, or end them; then try again"));
-            }
-        }
+    let Some(before) = state(&mut session, names).await? else {
+        session.close();
+        return Ok(Lowered::WasDown);
     };
-    // A fence that a crash of the source takes away again would let writers pass a finished attempt.
-    let position = flush::position(&session.query(flush::POSITION).await?)?;
-    flush::flushed(source, &mut session, position).await?;
-    // The session goes back as it came.
-    session.execute("SET SESSION innodb_lock_wait_timeout = 10").await?;
-    session.close();
-    Ok(changed)
-}
-
-/// The inner error says that writers hold the fence.
-async fn attempt(
-    session: &mut Session,
-    names: &Names,
-    to: Fence,
-    allow: &impl Fn(Option<Fence>) -> Result<bool>,
-) -> Result<Result<bool>> {
-    session.execute("START TRANSACTION").await?;
-    let rows = match records(session.connection()?, format!("{} FOR UPDATE", row(names))).await {
-        Ok(rows) => rows,
-        Err(error) if is_interrupted(&error) || super::fault::code(&error) == Some(1213) => {
-            session.execute("ROLLBACK").await?;
-            return Ok(Err(classify(error, &session.place)));
+    let to = stamp.attempt.saturating_add(1);
+    match names.flavour {
+        Flavour::Mariadb => {
+            // A sequence is never set back.
+            session.query(format!("SELECT SETVAL({}, {to}, 0)", names.lowered_sequence())).await?;
         }
-        Err(error) => return Err(classify(error, &session.place)),
-    };
-    let now = rows.first().map(fence).transpose()?;
-    let allowed = match allow(now) {
-        Ok(allowed) => allowed,
-        Err(error) => {
-            session.execute("ROLLBACK").await?;
-            return Err(error);
+        Flavour::Mysql => {
+            session.execute("SET SESSION innodb_lock_wait_timeout = 1").await?;
+            let sql = format!(
+                "UPDATE {} SET stamp = {to} WHERE database_name = {} AND stamp < {to}",
+                names.own("lowered"),
+                names.database_literal()
+            );
+            update(&mut session, &sql, Instant::now() + LOWERING).await?;
+            session.execute("SET SESSION innodb_lock_wait_timeout = 10").await?;
         }
-    };
-    if allowed {
-        let Fence { raised, stamp } = to;
-        let sql = format!(
-            "UPDATE {} SET raised = {}, epoch = {}, attempt = {} WHERE database_name = {}",
-            names.own("fence"),
-            u8::from(raised),
-            stamp.epoch,
-            stamp.attempt,
-            names.database_literal()
-        );
-        session.execute(sql).await?;
     }
-    session.execute("COMMIT").await?;
-    Ok(Ok(allowed))
+    // A crash of the source must not raise it again when production writes.
+    durable(source, &mut session).await?;
+    let after = state(&mut session, names).await?;
+    session.close();
+    Ok(match after {
+        Some(after) if after.is_up() && after.raised.attempt > stamp.attempt => {
+            Lowered::Another(after.raised)
+        }
+        _ if before.is_up() => Lowered::Down,
+        _ => Lowered::WasDown,
+    })
 }
 
-/// Who has transactions open that hold locks, for people.
+/// Changes a row that writers may hold, again and again until it can be had.
+async fn update(session: &mut Session, sql: &str, until: Instant) -> Result<u64> {
+    loop {
+        let done = sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_string())).execute(session.connection()?).await;
+        let error = match done {
+            Ok(done) => return Ok(done.rows_affected()),
+            Err(error) if is_interrupted(&error) || super::fault::code(&error) == Some(1213) => error,
+            Err(error) => return Err(classify(error, &session.place)),
+        };
+        if Instant::now() >= until {
+            let error = classify(error, &session.place);
+            let holders = holders(session).await;
+            return Err(Error::new(
+                Kind::NotConverged,
+                format!("{}: writers hold the row of the fence: {holders}", session.place),
+            )
+            .because(error)
+            .remedy("wait for their transactions to end, or end them (KILL); then try again"));
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Waits until what was committed is on disk.
+pub(super) async fn durable(source: &Inner, session: &mut Session) -> Result<()> {
+    let position = flush::position(&session.query(flush::POSITION).await?)?;
+    flush::flushed(source, session, position).await
+}
+
+/// Who has transactions open, for people.
 async fn holders(session: &mut Session) -> String {
-    let sql = "SELECT x.trx_mysql_thread_id, CONCAT(p.USER, '@', p.HOST), \
-               TIMESTAMPDIFF(SECOND, x.trx_started, NOW()) FROM information_schema.INNODB_TRX AS x \
-               LEFT JOIN information_schema.PROCESSLIST AS p ON p.ID = x.trx_mysql_thread_id \
-               WHERE x.trx_mysql_thread_id <> CONNECTION_ID() AND x.trx_rows_locked > 0 \
-               ORDER BY x.trx_started LIMIT 10";
-    let Ok(connection) = session.connection() else { return "nobody that can be seen".to_string() };
-    let rows = listed(connection, sql).await.ok().flatten().unwrap_or_default();
-    let found: Vec<String> = rows.iter().filter_map(|row| person(row).ok()).collect();
+    let found = people(session, open_transactions()).await;
     if found.is_empty() {
-        "nobody that can be seen (PROCESS shows them)".to_string()
+        "transactions that are not visible without the PROCESS privilege".to_string()
     } else {
         found.join(", ")
     }
-}
-
-/// Shows that the fence refuses writers: every table has the triggers, and a write of a table that
-/// carries the same one is refused by it.
-pub(super) async fn prove(source: &Inner, plan: &Plan) -> Result<()> {
-    let names = &source.names;
-    let mut session = source.server.session().await?;
-    let mut facts = Facts::read(&mut session, names, source.server.flavour).await?;
-    let graph = facts::graph(&mut session, names, source.server.flavour).await?;
-    let subjects = capture::subjects(names, plan, &graph);
-    let canary = capture::canary_trigger(names);
-    let wanted = subjects.iter().flat_map(|s| &s.triggers).chain([&canary]);
-    facts.look_closer(&mut session, wanted.clone()).await?;
-    let unproven = |table: &str, why: &str| {
-        Error::new(
-            Kind::NotConverged,
-            format!("{}: the fence does not hold on {table}: {why}", source.server.place),
-        )
-        .remedy("`highwater run` puts it on tables that are new; exclude no table that is written to")
-    };
-    let outlook = Outlook { names, facts: &facts, grants: None };
-    let known: BTreeSet<&str> = subjects.iter().map(|s| s.table.as_str()).collect();
-    if let Some(new) = facts.tables.keys().find(|table| !known.contains(table.as_str())) {
-        return Err(unproven(&TableName::bare(new).to_string(), "the table is new"));
-    }
-    for trigger in wanted.filter(|t| t.database != names.database || facts.tables.contains_key(&t.table)) {
-        if let Some(fault) = outlook.trigger_fault(trigger) {
-            return Err(unproven(&TableName::bare(&trigger.table).to_string(), &fault));
-        }
-    }
-    let refused = refuse(&mut session, names).await?;
-    session.close();
-    refused.map_err(|why| unproven("its own table", &why))
-}
-
-/// Tries to write the canary. The inner error says why that shows nothing.
-async fn refuse(session: &mut Session, names: &Names) -> Result<Result<(), String>> {
-    session.execute("START TRANSACTION").await?;
-    let sql = format!("INSERT INTO {} (id, beat) VALUES (1, 1)", names.own(&names.canary_name()));
-    let outcome = match records(session.connection()?, sql).await {
-        Ok(_) => Err("a write was not refused".to_string()),
-        Err(sqlx::Error::Database(e)) if e.code().as_deref() == Some(REFUSED) => Ok(()),
-        Err(error) => Err(format!("a write failed otherwise: {}", classify(error, &session.place).summary())),
-    };
-    session.execute("ROLLBACK").await?;
-    Ok(outcome)
-}
-
-/// Open transactions that wrote a captured table.
-pub(super) async fn writers(source: &Inner, plan: &Plan) -> Result<Vec<Writer>> {
-    writers::writers(source, plan).await
-}
-
-/// Prepared transactions (XA). Where they can't be listed, unknown is a no.
-pub(super) async fn prepared(source: &Inner) -> Result<Vec<Writer>> {
-    let mut session = source.server.session().await?;
-    let found = writers::prepared(&mut session).await?;
-    session.close();
-    found.ok_or_else(|| {
-        Error::refused(format!("{}: prepared transactions (XA) can't be listed", source.server.place))
-            .remedy("GRANT XA_RECOVER_ADMIN ON *.* to highwater's user")
-    })
 }

@@ -120,7 +120,7 @@ impl Outlook<'_> {
         if self.facts.meta.is_none() {
             return Some("capture is not installed".to_string());
         }
-        (!self.facts.fence).then(|| "the fence has lost its row".to_string())
+        self.facts.fence.is_none().then(|| "the fence has lost its row".to_string())
     }
 
     fn capture_fault(&self, subject: &Subject, plan: &TablePlan) -> Option<String> {
@@ -135,6 +135,12 @@ impl Outlook<'_> {
             let now = self.facts.fingerprint(self.facts, self.names, &subject.table);
             (noted != &now)
                 .then(|| "the table or its change log was rebuilt, truncated or swapped".to_string())
+        }).or_else(|| {
+            let is_noted = self.facts.unlogged.contains(&self.names.log_name(&subject.table));
+            is_noted.then(|| {
+                "writes are in no change log: it was gone, or a function or trigger of the application caught the \
+                 refusal of the fence".to_string()
+            })
         })
     }
 

@@ -17,10 +17,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::capture::{self, Subject, Trigger};
 use super::cascade::Graph;
 use super::facts::{self, Facts};
+use super::fence;
 use super::inspect::Outlook;
 use super::lock::{Locking, PAUSE};
 use super::names::Names;
-use super::session::{Session, number};
+use super::session::{Session, number, text};
 use super::source::Inner;
 use super::value::{join, literal, quote};
 use super::writers;
@@ -29,6 +30,9 @@ use crate::model::Plan;
 
 /// How often is looked whether prepared transactions have ended.
 const LOOKS: u32 = 60;
+
+/// How many notes are forgotten at once.
+const AT_ONCE: usize = 5_000;
 
 const END_PREPARED: &str = "commit them or roll them back (XA RECOVER lists them), then it goes on";
 
@@ -196,6 +200,11 @@ impl<'a> Work<'a> {
             ));
             statements.push(format!("DROP TABLE IF EXISTS {}", names.log(&plan.source.name)));
             statements.push(capture::log(names, plan));
+            // While a fence stands no log is without it.
+            if let Some(state) = self.facts.fence.filter(fence::State::is_up) {
+                let log = names.log_name(&table);
+                statements.push(capture::fence_trigger(names, &log, state.raised.attempt).create());
+            }
         }
         for trigger in &doomed {
             self.locking.run(&trigger.remove(), &trigger.database, &table).await?;
@@ -230,12 +239,13 @@ impl<'a> Work<'a> {
         let registered = facts::registered(&mut self.locking.session, names).await?;
         // The numbers of the tables are those from before; of new logs they are known only now.
         let now = Facts::read(&mut self.locking.session, names, self.source.server.flavour).await?;
-        let (mut rows, mut labels) = (Vec::new(), Vec::new());
+        let (mut rows, mut labels, mut logs) = (Vec::new(), Vec::new(), Vec::new());
         let broken = self.broken();
         for subject in self.subjects.iter().filter(|s| s.plan.is_some() && !broken.contains(&s.table)) {
             match registered.get(&subject.table) {
                 None => {
                     labels.push(subject.label());
+                    logs.push(literal(&names.log_name(&subject.table)));
                     rows.push(self.row(subject, &now, "UUID()"));
                 }
                 // A DBA's script does not know the numbers, and what could be seen before may be less.
@@ -253,7 +263,33 @@ impl<'a> Work<'a> {
             }
             return Ok(());
         }
+        self.forget_unlogged(logs).await?;
         self.store(rows).await
+    }
+
+    /// Forgets the writes that were noted as being in no log, as far as they are committed: these tables have no
+    /// generation yet, and are read again after this. Those of open transactions stay.
+    async fn forget_unlogged(&mut self, logs: Vec<String>) -> Result<()> {
+        if logs.is_empty() {
+            return Ok(());
+        }
+        let logs = logs.join(", ");
+        let names = self.names();
+        for (table, condition) in facts::unlogged_in(names) {
+            loop {
+                let ids = format!(
+                    "SELECT id FROM {table} WHERE {condition} AND log IN ({logs}) ORDER BY id LIMIT {AT_ONCE}"
+                );
+                let ids = self.locking.session.query(ids).await?;
+                if ids.is_empty() {
+                    break;
+                }
+                let ids: Vec<&str> = ids.iter().map(|row| text(row, 0)).collect::<Result<_>>()?;
+                let sql = format!("DELETE FROM {table} WHERE id IN ({})", ids.join(", "));
+                self.locking.session.execute(sql).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Tables that could not be done, and those that the actions of foreign keys lead to from them.
@@ -294,13 +330,13 @@ impl<'a> Work<'a> {
 
     /// Waits for the transactions that are prepared now: what they wrote may not be captured.
     async fn wait_for_prepared(&mut self) -> Result<()> {
-        let mut open = writers::prepared(&mut self.locking.session).await?.unwrap_or_default();
+        let mut open = writers::prepared(&mut self.locking.session).await?;
         for _ in 0..LOOKS {
             if open.is_empty() {
                 return Ok(());
             }
             tokio::time::sleep(PAUSE).await;
-            let now = writers::prepared(&mut self.locking.session).await?.unwrap_or_default();
+            let now = writers::prepared(&mut self.locking.session).await?;
             open.retain(|one| now.iter().any(|other| other.id == one.id));
         }
         let who: Vec<&str> = open.iter().map(|w| w.who.as_str()).collect();

@@ -129,7 +129,7 @@ async fn interrupt(server: &Server, id: u64) {
 }
 
 /// Who uses a table, as far as that can be seen, for people.
-async fn users(session: &mut Session, flavour: Flavour, database: &str, table: &str) -> String {
+pub(super) async fn users(session: &mut Session, flavour: Flavour, database: &str, table: &str) -> String {
     let (database, table) = (super::value::literal(database), super::value::literal(table));
     let by_table = format!(
         "SELECT DISTINCT p.PROCESSLIST_ID, CONCAT(p.PROCESSLIST_USER, '@', COALESCE(p.PROCESSLIST_HOST, '')), \
@@ -146,16 +146,17 @@ async fn users(session: &mut Session, flavour: Flavour, database: &str, table: &
     if found.is_empty() { "nobody that can be seen".to_string() } else { found.join(", ") }
 }
 
-/// All open transactions.
-fn open_transactions() -> String {
-    "SELECT t.trx_mysql_thread_id, CONCAT(p.USER, '@', p.HOST), TIMESTAMPDIFF(SECOND, t.trx_started, NOW()) \
+/// All open transactions. The server shows when they began in its own time zone.
+pub(super) fn open_transactions() -> String {
+    "SELECT t.trx_mysql_thread_id, CONCAT(p.USER, '@', p.HOST), TIMESTAMPDIFF(SECOND, t.trx_started, CONVERT_TZ(UTC_TIMESTAMP(), '+00:00', 'SYSTEM')) \
      FROM information_schema.INNODB_TRX AS t \
      LEFT JOIN information_schema.PROCESSLIST AS p ON p.ID = t.trx_mysql_thread_id \
      WHERE t.trx_mysql_thread_id <> CONNECTION_ID() LIMIT 10"
         .to_string()
 }
 
-async fn people(session: &mut Session, sql: String) -> Vec<String> {
+/// Sessions of a list, for people.
+pub(super) async fn people(session: &mut Session, sql: String) -> Vec<String> {
     let Ok(connection) = session.connection() else { return Vec::new() };
     let rows = listed(connection, &sql).await.ok().flatten().unwrap_or_default();
     rows.iter().filter_map(|row| person(row).ok()).collect()

@@ -5,6 +5,7 @@
 //! already. A batch therefore reads `seq > high OR seq BETWEEN gap`, and what lies between the numbers
 //! that it saw becomes gaps (`docs/how-it-works.md`, "position order is not commit order").
 
+use super::pin::Reader;
 use super::session::{Session, maybe, number, text};
 use super::source::Inner;
 use super::value::{join, literal};
@@ -17,7 +18,7 @@ use crate::model::{Extent, Seen, TablePlan, Watermark};
 const PURGE_STEP: u64 = 5_000;
 
 /// How many gaps a statement names one by one.
-const MOST_RANGES: usize = 2_000;
+pub(super) const MOST_RANGES: usize = 2_000;
 
 /// A log that does not exist.
 const MISSING: [u16; 2] = [1049, 1146];
@@ -44,14 +45,6 @@ pub(super) fn beyond(seen: &Seen) -> Vec<String> {
     parts.iter().map(|part| format!("({part})")).collect()
 }
 
-/// A condition that misses no row beyond `seen`, and finds no others unless there are very many gaps.
-pub(super) fn about_beyond(seen: &Seen) -> String {
-    match (beyond(seen).as_slice(), seen.gaps.first()) {
-        ([all], _) => all.clone(),
-        (_, first) => format!("seq >= {}", first.map_or(seen.high + 1, |gap| gap.0)),
-    }
-}
-
 /// A condition that finds no other rows than those beyond `seen`, and misses some only when there are
 /// very many gaps; those are read even when nothing seems dirty, from time to time.
 fn nearly_beyond(seen: &Seen) -> String {
@@ -65,7 +58,7 @@ fn nearly_beyond(seen: &Seen) -> String {
 /// A transaction that reads, on one snapshot, in which the log was found to be the one of the watermark.
 pub(super) struct Opened {
     /// The transaction.
-    pub(super) session: Session,
+    pub(super) session: Reader,
     /// The log.
     pub(super) log: Log,
     /// How far the redo log stood when the snapshot was there (see [`flush`]).
@@ -90,9 +83,9 @@ pub(super) struct Log {
 pub(super) async fn open(source: &Inner, watch: Watch<'_>) -> Result<Opened> {
     let (names, seen) = (&source.names, seen(watch.watermark)?);
     let log = names.log(&watch.table.source.name);
+    let (mut session, begin) = Reader::of(source).await?;
     let sql = format!(
-        "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY; \
-         SELECT m.database_id, t.generation, t.purged_to, (SELECT captured_at FROM {log} WHERE seq = {}), 'log' \
+        "{begin}; SELECT m.database_id, t.generation, t.purged_to, (SELECT captured_at FROM {log} WHERE seq = {}), 'log' \
          FROM {} AS m LEFT JOIN {} AS t ON t.database_name = m.database_name AND t.table_name = {} \
          WHERE m.database_name = {}; {}",
         seen.high,
@@ -104,7 +97,6 @@ pub(super) async fn open(source: &Inner, watch: Watch<'_>) -> Result<Opened> {
     );
     let label = watch.table.label();
     let gone = || doubtful(&label, "capture was removed from the source");
-    let mut session = source.server.session().await?;
     let rows = match session.query(sql).await {
         Err(error) if matches!(error.kind(), Kind::Table | Kind::Refused) => {
             return Err(gone().because(error));
@@ -181,7 +173,7 @@ fn doubtful(label: &str, why: &str) -> Error {
 /// does not tell, it must at least be the same life of it.
 pub(super) async fn settle(
     source: &Inner,
-    session: &mut Session,
+    session: Reader,
     position: Option<u64>,
     origin: &Origin,
     label: &str,
@@ -191,14 +183,13 @@ pub(super) async fn settle(
     {
         return Err(doubtful(label, "the source was restarted and may have lost commits"));
     }
-    session.execute("COMMIT").await?;
-    flush::flushed(source, session, position).await
+    session.end(source, position).await
 }
 
 /// What can be seen of a table's log now.
 pub(super) async fn extent(source: &Inner, table: &TablePlan) -> Result<Extent> {
-    let mut session = source.server.session().await?;
-    session.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY").await?;
+    let (mut session, begin) = Reader::of(source).await?;
+    session.execute(begin).await?;
     let (tables, database) = (source.names.own("tables"), source.names.database_literal());
     let sql = format!(
         "SELECT log, purged_to FROM {tables} WHERE database_name = {database} AND table_name = {}",
@@ -207,7 +198,7 @@ pub(super) async fn extent(source: &Inner, table: &TablePlan) -> Result<Extent> 
     let rows = session.query(sql).await?;
     let row = rows.first().ok_or_else(|| doubtful(&table.label(), "its changes are not captured"))?;
     let seen = extent_of(&mut session, &source.names.own(text(row, 0)?), number(row, 1)?).await?;
-    session.commit().await?;
+    session.end(source, None).await?;
     Ok(Extent::Mysql(seen))
 }
 
@@ -227,7 +218,8 @@ async fn exists(source: &Inner, asked: &[String]) -> Result<Vec<bool>> {
     if asked.is_empty() {
         return Ok(Vec::new());
     }
-    let mut session = source.server.session().await?;
+    let (mut session, begin) = Reader::of(source).await?;
+    session.execute(begin).await?;
     let answer = session.query(asked.join(" UNION ALL ")).await;
     let mut dirty = vec![true; asked.len()];
     match answer {
@@ -248,7 +240,7 @@ async fn exists(source: &Inner, asked: &[String]) -> Result<Vec<bool>> {
         }
         Err(error) => return Err(error),
     }
-    session.close();
+    session.end(source, None).await?;
     Ok(dirty)
 }
 
@@ -278,10 +270,11 @@ pub(super) async fn measure(source: &Inner, watch: &[Watch<'_>]) -> Result<Measu
     }
     let now = session.row("SELECT UNIX_TIMESTAMP(NOW(6))").await?;
     let oldest = session
-        .query("SELECT TIMESTAMPDIFF(SECOND, MIN(TRX_STARTED), NOW()) FROM information_schema.INNODB_TRX WHERE TRX_MYSQL_THREAD_ID <> CONNECTION_ID()")
+        .query("SELECT TIMESTAMPDIFF(SECOND, MIN(TRX_STARTED), CONVERT_TZ(UTC_TIMESTAMP(), '+00:00', 'SYSTEM')) FROM information_schema.INNODB_TRX WHERE TRX_MYSQL_THREAD_ID <> CONNECTION_ID()")
         .await;
     session.close();
-    // Without PROCESS it can't be seen, and on MySQL not at every moment.
+    // Without PROCESS it can't be seen, and on MySQL not at every moment. The server shows when a transaction
+    // began in its own time zone, not in the session's.
     let oldest = oldest.ok().map(|rows| rows.first().and_then(|row| number(row, 0).ok()).unwrap_or(0.0));
     Ok(Measures { lags, oldest_transaction: oldest, now: number(&now, 0)? })
 }

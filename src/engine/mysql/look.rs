@@ -5,6 +5,7 @@ use sqlx::{AssertSqlSafe, Either};
 
 use super::connect::Server;
 use super::log::{self, Opened, beyond, seen, settle};
+use super::pin::Reader;
 use super::read::KeyColumns;
 use super::select::Reading;
 use super::session::{Session, flag, record};
@@ -60,7 +61,8 @@ pub(super) async fn keys_with(
     values: &[String],
 ) -> Result<Vec<Key>> {
     let key = KeyColumns::of(table);
-    let mut session = source.server.session().await?;
+    let (mut session, begin) = Reader::of(source).await?;
+    session.execute(begin).await?;
     let mut found = Vec::new();
     for some in values.chunks(AT_ONCE) {
         let same = some.iter().map(|value| format!("t.{} = {value}", quote(column)));
@@ -72,7 +74,7 @@ pub(super) async fn keys_with(
         );
         found.extend(key.fetch(&mut session, sql).await?);
     }
-    session.close();
+    session.end(source, None).await?;
     found.sort();
     found.dedup();
     Ok(found)
@@ -104,8 +106,7 @@ pub(super) async fn renewed(source: &Inner, watch: Watch<'_>, keys: &[Key]) -> R
         let those = some.iter().zip(is_found).filter(|(_, is_found)| *is_found);
         found.extend(those.map(|(key, _)| key.clone()));
     }
-    settle(source, &mut session, position, watch.origin, &table.label()).await?;
-    session.close();
+    settle(source, session, position, watch.origin, &table.label()).await?;
     Ok(found)
 }
 
@@ -127,8 +128,7 @@ pub(super) async fn arrived(source: &Inner, watch: Watch<'_>, extent: &Extent) -
         key.list("l")
     );
     let found = key.fetch(&mut session, sql).await?;
-    settle(source, &mut session, position, watch.origin, &table.label()).await?;
-    session.close();
+    settle(source, session, position, watch.origin, &table.label()).await?;
     Ok(found)
 }
 

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | numbers of log rows don't come in the order of commits, and no snapshot can be asked for | what was not seen is kept as gaps until nobody can fill them ([`log`], [`retire`]) |
 //! | foreign keys' actions fire no triggers of the children | triggers of the parents log the children's keys ([`cascade`]) |
-//! | a transaction that began before the fence may not see it | each writer locks the fence's row ([`fence`]) |
+//! | a transaction that began before the fence may not see its rows | the fence is raised by DDL on the logs ([`raise`]), and lowered by data ([`fence`]) |
 //! | TRUNCATE, rename swaps and partition DDL fire nothing | the numbers of the tables are compared ([`inspect`]) |
 //! | DDL commits by itself | the order of installing is the crash story ([`install`]) |
 //! | a commit may be seen before it is on disk | the redo log is waited for ([`flush`]) |
@@ -40,6 +40,9 @@ mod look;
 mod matched;
 mod names;
 mod numbers;
+mod pin;
+mod prove;
+mod raise;
 mod read;
 mod remove;
 mod replace;

@@ -2,6 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
+use super::connect::Flavour;
 use super::value::{literal, quote};
 
 /// The longest name that the servers take, in characters.
@@ -17,6 +18,18 @@ pub(super) struct Names {
     pub(super) capture: String,
     /// Production's database.
     pub(super) database: String,
+    /// Which server it is: the fence is lowered by a row of MySQL, by a sequence of MariaDB.
+    pub(super) flavour: Flavour,
+}
+
+/// Where a query reads which attempts of the fence are lowered, as the only row of `l`.
+pub(super) struct Lowered {
+    /// Every attempt below this is lowered.
+    pub(super) stamp: &'static str,
+    /// The table or sequence, with its alias.
+    pub(super) from: String,
+    /// The condition for the row of this database.
+    pub(super) only: String,
 }
 
 impl Names {
@@ -50,9 +63,60 @@ impl Names {
         shortened(&format!("{}_{kind}_{table}", self.capture))
     }
 
-    /// The name of the table in capture's own database that the fence is proved on.
+    /// The name of the table in capture's own database that DDL of the fence is tried on.
     pub(super) fn canary_name(&self) -> String {
-        format!("canary_{}", hex::encode(&Sha256::digest(&self.database)[..8]))
+        format!("canary_{}", self.tag())
+    }
+
+    /// The name of the table that notes writes whose log was gone.
+    pub(super) fn missed_name(&self) -> String {
+        format!("missed_{}", self.tag())
+    }
+
+    /// The statement that notes such a write.
+    pub(super) fn note_missed(&self, table: &str) -> String {
+        format!(
+            "INSERT INTO {} (log, missed_at) VALUES ({}, UTC_TIMESTAMP(6));",
+            self.own(&self.missed_name()),
+            literal(&self.log_name(table))
+        )
+    }
+
+    /// The sequence of MariaDB by which the fence is lowered, as SQL.
+    pub(super) fn lowered_sequence(&self) -> String {
+        self.own(&format!("lowered_{}", self.tag()))
+    }
+
+    /// Where it is read which attempts are lowered.
+    pub(super) fn lowered(&self) -> Lowered {
+        match self.flavour {
+            Flavour::Mysql => Lowered {
+                stamp: "l.stamp",
+                from: format!("{} AS l", self.own("lowered")),
+                only: format!("l.database_name = {}", self.database_literal()),
+            },
+            Flavour::Mariadb => Lowered {
+                stamp: "l.next_not_cached_value",
+                from: format!("{} AS l", self.lowered_sequence()),
+                only: "TRUE".to_string(),
+            },
+        }
+    }
+
+    /// The name of the fence's trigger of an attempt on a table of capture's own.
+    pub(super) fn fence_name(&self, attempt: &str, table: &str) -> String {
+        format!("fence_{attempt}_{}_{}", self.tag(), hex::encode(&Sha256::digest(table)[..6]))
+    }
+
+    /// The attempt of a trigger of the fence by its name; nothing for other triggers and other databases'.
+    pub(super) fn attempt_of(&self, trigger: &str) -> Option<i64> {
+        let (attempt, rest) = trigger.strip_prefix("fence_")?.split_once('_')?;
+        rest.starts_with(&format!("{}_", self.tag())).then(|| attempt.parse().ok()).flatten()
+    }
+
+    /// Tells the captured databases of a server apart in names.
+    fn tag(&self) -> String {
+        hex::encode(&Sha256::digest(&self.database)[..8])
     }
 
     /// Production's database as a literal: the key of its rows in capture's own tables.
@@ -76,18 +140,29 @@ fn hashed(name: &str, whole: &str) -> String {
 mod tests {
     use super::*;
 
+    fn of(capture: &str, database: &str) -> Names {
+        Names { capture: capture.into(), database: database.into(), flavour: Flavour::Mysql }
+    }
+
+    #[test]
+    fn an_attempt_is_read_from_the_name_of_its_trigger() {
+        let (one, other) = (of("c", "identity"), of("c", "apim"));
+        let name = one.fence_name(&i64::MAX.to_string(), &one.log_name("um_user"));
+        assert!(name.len() <= LONGEST, "{name}");
+        assert_eq!((one.attempt_of(&name), other.attempt_of(&name)), (Some(i64::MAX), None));
+        assert_eq!(one.attempt_of(&one.fence_name("try", "canary")), None);
+    }
+
     #[test]
     fn names_fit_and_stay_apart() {
-        let names = Names { capture: "highwater_capture".into(), database: "identity".into() };
+        let names = of("highwater_capture", "identity");
         assert_eq!(names.log("um_user"), "`highwater_capture`.`identity.um_user`");
         let (one, other) = ("x".repeat(63) + "a", "x".repeat(63) + "b");
         assert!(names.log_name(&one).chars().count() <= LONGEST);
         assert_ne!(names.log_name(&one), names.log_name(&other));
         assert!(names.trigger_name("insert", &one).chars().count() <= LONGEST);
         assert_ne!(names.trigger_name("insert", &one), names.trigger_name("insert", &other));
-        let dotted = |database: &str, table: &str| {
-            Names { capture: "c".into(), database: database.into() }.log_name(table)
-        };
+        let dotted = |database: &str, table: &str| of("c", database).log_name(table);
         assert_ne!(dotted("a.b", "c"), dotted("a", "b.c"));
     }
 }

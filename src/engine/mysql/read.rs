@@ -7,7 +7,8 @@ use sqlx::mysql::MySqlRow;
 use sqlx::{AssertSqlSafe, Either};
 use tokio::sync::mpsc;
 
-use super::log::{self, Log, Opened, about_beyond, beyond, seen, settle};
+use super::log::{self, Log, MOST_RANGES, Opened, beyond, seen, settle};
+use super::pin;
 use super::select::{Reading, Selection};
 use super::session::{Session, bytes, number, text};
 use super::source::Inner;
@@ -174,7 +175,7 @@ struct Reader {
 }
 
 impl Reader {
-    async fn read(&self, mut session: Session, sql: String) -> Result<()> {
+    async fn read(&self, mut session: pin::Reader, sql: String) -> Result<()> {
         let place = session.place.clone();
         let failed = |e| super::fault::classify(e, &place);
         let mut blocks = Blocks::default();
@@ -198,8 +199,7 @@ impl Reader {
         {
             return Ok(());
         }
-        settle(&self.source, &mut session, self.position, &self.origin, &self.label).await?;
-        session.close();
+        settle(&self.source, session, self.position, &self.origin, &self.label).await?;
         self.send(blocks.end()).await;
         Ok(())
     }
@@ -224,12 +224,11 @@ fn count(rows: u64) -> i64 {
 pub(super) async fn batch(source: &Inner, watch: Watch<'_>, limits: Limits) -> Result<Batch> {
     let table = watch.table;
     let from = seen(watch.watermark)?;
-    // Asked before the snapshot is taken: what it does not see in these will never be there.
-    let log_name = source.names.log_name(&table.source.name);
-    let retired = match source.retirement.try_lock() {
-        Ok(mut retirement) => retirement.look(source, &log_name, &from.gaps).await?,
-        // Somebody looks for another log, and may take a while. It can wait, rows can't.
-        Err(_) => Vec::new(),
+    // Asked before the snapshot is taken: what it does not see in these will never be there. A snapshot that is
+    // held was taken before, and a gap that has filled since would be retired unseen.
+    let retired = match &source.pin {
+        Some(_) => Vec::new(),
+        None => look_for_owners(source, table, from).await?,
     };
     let Opened { mut session, log, position } = log::open(source, watch).await?;
     let mut delta = match table.strategy {
@@ -240,15 +239,14 @@ pub(super) async fn batch(source: &Inner, watch: Watch<'_>, limits: Limits) -> R
     let mut states =
         ReadStates { blocks: vec![Block::End { rows: 0, bytes: 0 }], keys: 0, stopped_before: None };
     if delta.entries > 0 && table.strategy == Strategy::Keyed {
-        states = delta_states(&mut session, source, table, &log, from, &delta, limits.bytes).await?;
+        states = delta_states(&mut session, source, table, &log, &delta, limits.bytes).await?;
         if let Some(beyond) = states.stopped_before {
             delta = delta.before(from, beyond);
             // The rest of the rows is still on its way: another connection is quicker.
-            session = source.server.session().await?;
+            session = session.cut_off(source).await?;
         }
     }
-    settle(source, &mut session, position, watch.origin, &table.label()).await?;
-    session.close();
+    settle(source, session, position, watch.origin, &table.label()).await?;
     source.throttle.pass(states.keys).await;
     let to = Extent::Mysql(delta.retire(&retired));
     Ok(Batch {
@@ -260,6 +258,16 @@ pub(super) async fn batch(source: &Inner, watch: Watch<'_>, limits: Limits) -> R
         prune: false,
         more: delta.more,
     })
+}
+
+/// The gaps of a log that nobody can fill any more.
+async fn look_for_owners(source: &Inner, table: &TablePlan, from: &Seen) -> Result<Vec<(u64, u64)>> {
+    let log_name = source.names.log_name(&table.source.name);
+    match source.retirement.try_lock() {
+        Ok(mut retirement) => retirement.look(source, &log_name, &from.gaps).await,
+        // Another log's gaps are being looked at, which may take a while. Gaps can wait, rows can't.
+        Err(_) => Ok(Vec::new()),
+    }
 }
 
 /// Some rows of a log: what is seen once they are, and how many they are.
@@ -288,8 +296,9 @@ impl Delta {
                 break;
             }
         }
-        let more = rows.len() > most;
-        rows.truncate(most);
+        let fitting = within_ranges(&rows, MOST_RANGES).min(most);
+        let more = rows.len() > fitting;
+        rows.truncate(fitting);
         Ok(Delta::of(from, rows, more))
     }
 
@@ -314,6 +323,19 @@ impl Delta {
         Delta { to: from.with(&numbers, tag), entries: numbers.len() as u64, rows, more }
     }
 
+    /// The condition for exactly its rows: others, those that were applied before among them, would take the
+    /// batch's room, and the table would never move on.
+    fn condition(&self) -> String {
+        let mut ranges: Vec<(u64, u64)> = Vec::new();
+        for (number, _) in &self.rows {
+            match ranges.last_mut() {
+                Some(last) if last.1 + 1 == *number => last.1 = *number,
+                _ => ranges.push((*number, *number)),
+            }
+        }
+        join(ranges.iter().map(|(first, last)| format!("seq BETWEEN {first} AND {last}")), " OR ")
+    }
+
     /// Its rows with numbers below `beyond`.
     fn before(mut self, from: &Seen, beyond: u64) -> Self {
         self.rows.retain(|(number, _)| *number < beyond);
@@ -333,6 +355,19 @@ impl Delta {
     }
 }
 
+/// How many of the rows lie in at most `most` ranges of numbers that follow each other.
+fn within_ranges(rows: &[(u64, String)], most: usize) -> usize {
+    let mut ranges = usize::from(!rows.is_empty());
+    for (at, pair) in rows.windows(2).enumerate() {
+        let [(before, _), (number, _)] = pair else { continue };
+        ranges += usize::from(before + 1 != *number);
+        if ranges > most {
+            return at + 1;
+        }
+    }
+    rows.len()
+}
+
 struct ReadStates {
     blocks: Vec<Block>,
     keys: u64,
@@ -346,7 +381,6 @@ async fn delta_states(
     source: &Inner,
     table: &TablePlan,
     log: &Log,
-    from: &Seen,
     delta: &Delta,
     most_bytes: u64,
 ) -> Result<ReadStates> {
@@ -357,12 +391,11 @@ async fn delta_states(
     let selection = reading.logged();
     let names = key_names("", table.key.len());
     let logged: Vec<String> = (1..=table.key.len()).map(|n| format!("f.k{n}")).collect();
-    let last = delta.rows.last().map_or(0, |(number, _)| *number);
     let from = format!(
-        "(SELECT MIN(seq) AS n, {names} FROM {} WHERE seq <= {last} AND kind <> 'N' AND {} GROUP BY {names}) AS f \
+        "(SELECT MIN(seq) AS n, {names} FROM {} WHERE kind <> 'N' AND ({}) GROUP BY {names}) AS f \
          LEFT JOIN {} AS t ON {}",
         log.name,
-        about_beyond(from),
+        delta.condition(),
         source.names.table(&table.source.name),
         key.is_logged("t", "f")
     );
@@ -434,8 +467,7 @@ pub(super) async fn states(source: &Inner, watch: Watch<'_>, keys: &[Key]) -> Re
             all.extend(blocks.push(values));
         }
     }
-    settle(source, &mut session, position, watch.origin, &table.label()).await?;
-    session.close();
+    settle(source, session, position, watch.origin, &table.label()).await?;
     all.extend(blocks.rest());
     all.push(blocks.end());
     source.throttle.pass(blocks.rows).await;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::capture::Trigger;
-use super::connect::Server;
+use super::connect::{Flavour, Server};
 use super::facts::{self, Facts};
 use super::install::take_turns;
 use super::lock::Locking;
@@ -25,13 +25,19 @@ pub(super) async fn remove(server: &Server, names: &Names, timeout: Duration) ->
     for (table, log) in facts::logs(session, names).await? {
         facts::forget(session, names, &table, &log).await?;
     }
-    for table in ["fence", "heartbeat", "meta"] {
+    let lowered = (names.flavour == Flavour::Mysql).then_some("lowered");
+    for table in ["passed", "fence", "heartbeat", "meta"].into_iter().chain(lowered) {
         let own = names.own(table);
         let sql = format!("DELETE FROM {own} WHERE database_name = {}", names.database_literal());
         facts::if_there(session, sql).await?;
     }
-    let sql = format!("DROP TABLE IF EXISTS {}", names.own(&names.canary_name()));
-    facts::if_there(session, sql).await?;
+    if names.flavour == Flavour::Mariadb {
+        let sql = format!("DROP SEQUENCE IF EXISTS {}", names.lowered_sequence());
+        facts::if_there(session, sql).await?;
+    }
+    for own in [names.canary_name(), names.missed_name()] {
+        facts::if_there(session, format!("DROP TABLE IF EXISTS {}", names.own(&own))).await?;
+    }
     if is_unused(&mut locking, names).await? {
         let sql = format!("DROP DATABASE IF EXISTS {}", quote(&names.capture));
         locking.session.execute(sql).await?;

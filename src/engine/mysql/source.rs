@@ -9,10 +9,11 @@ use tokio::sync::Mutex;
 use super::connect::{Server, Side};
 use super::facts::Shape;
 use super::names::Names;
+use super::pin::Pin;
 use super::retire::Retirement;
 use super::{
-    catalog, checks, chunks, definitions, fence, inspect, install, log, look, read, remove, schema,
-    sequences, survey,
+    catalog, checks, chunks, definitions, fence, inspect, install, log, look, pin, prove, raise, read,
+    remove, schema, sequences, survey, writers,
 };
 use crate::engine::{
     Definition, Fence, Identity, Limits, Lowered, Measures, Options, Record, Source, Stamp, Survey, Verdict,
@@ -32,7 +33,7 @@ pub struct MysqlSource(Arc<Inner>);
 /// What the parts of the source share.
 pub(super) struct Inner {
     /// The database.
-    pub(super) server: Server,
+    pub(super) server: Arc<Server>,
     /// The names of capture's objects.
     pub(super) names: Names,
     /// Limits rows per second.
@@ -40,10 +41,12 @@ pub(super) struct Inner {
     /// How long one attempt to lock a table of production's may keep its writers waiting.
     pub(super) lock_timeout: std::time::Duration,
     /// Who may still fill the gaps of the logs.
-    pub(super) retirement: Mutex<Retirement>,
+    pub(super) retirement: Arc<Mutex<Retirement>>,
+    /// The snapshot that all reads share, where one is held.
+    pub(super) pin: Option<Pin>,
     /// The tables as they were when they were last asked for, which the plan is made of: what it does not
     /// carry was left behind knowingly.
-    planned: std::sync::Mutex<BTreeMap<String, Shape>>,
+    planned: Arc<std::sync::Mutex<BTreeMap<String, Shape>>>,
 }
 
 impl Inner {
@@ -71,15 +74,19 @@ impl MysqlSource {
     /// When it can't be reached or refuses us.
     pub async fn connect(endpoint: &Endpoint, options: &Options) -> Result<Self> {
         let server = Server::open(endpoint, options, Side::Source).await?;
-        let names =
-            Names { capture: options.object_name("highwater_capture"), database: server.database.clone() };
+        let names = Names {
+            capture: options.object_name("highwater_capture"),
+            database: server.database.clone(),
+            flavour: server.flavour,
+        };
         Ok(MysqlSource(Arc::new(Inner {
             names,
             throttle: options.throttle.clone(),
             lock_timeout: options.lock_timeout,
-            retirement: Mutex::default(),
-            planned: std::sync::Mutex::default(),
-            server,
+            retirement: Arc::default(),
+            planned: Arc::default(),
+            pin: None,
+            server: Arc::new(server),
         })))
     }
 }
@@ -157,7 +164,7 @@ impl Source for MysqlSource {
     }
 
     async fn count(&self, table: &TablePlan) -> Result<u64> {
-        catalog::count(&self.0.server, &table.source.name).await
+        catalog::count(&self.0, &table.source.name).await
     }
 
     async fn sequences(&self) -> Result<Vec<Sequence>> {
@@ -189,7 +196,7 @@ impl Source for MysqlSource {
     }
 
     async fn writers(&self, plan: &Plan) -> Result<Vec<Writer>> {
-        fence::writers(&self.0, plan).await
+        writers::writers(&self.0, plan).await
     }
 
     async fn fence(&self) -> Result<Fence> {
@@ -197,30 +204,39 @@ impl Source for MysqlSource {
     }
 
     async fn pinned(&self) -> Result<Arc<dyn Source>> {
-        Err(crate::error::Error::failed("no snapshot can be held"))
+        let inner = &self.0;
+        Ok(Arc::new(MysqlSource(Arc::new(Inner {
+            server: inner.server.clone(),
+            names: inner.names.clone(),
+            throttle: inner.throttle.clone(),
+            lock_timeout: inner.lock_timeout,
+            retirement: inner.retirement.clone(),
+            planned: inner.planned.clone(),
+            pin: Some(pin::pin(inner).await?),
+        }))))
     }
 
     async fn try_fence(&self) -> Result<()> {
-        Ok(())
+        raise::attempt_ddl(&self.0).await
     }
 
-    async fn raise_fence(&self, _plan: &Plan, stamp: Stamp, _until: std::time::Instant) -> Result<()> {
-        fence::raise(&self.0, stamp).await
+    async fn raise_fence(&self, plan: &Plan, stamp: Stamp, until: std::time::Instant) -> Result<()> {
+        raise::raise(&self.0, plan, stamp, until.into()).await
     }
 
-    async fn prove_fence(&self, plan: &Plan, _stamp: Stamp) -> Result<()> {
-        fence::prove(&self.0, plan).await
+    async fn prove_fence(&self, plan: &Plan, stamp: Stamp) -> Result<()> {
+        prove::prove(&self.0, plan, stamp).await
     }
 
     async fn prepared(&self) -> Result<Vec<Writer>> {
-        fence::prepared(&self.0).await
+        writers::all_prepared(&self.0).await
     }
 
     async fn lower_fence(&self, stamp: Stamp) -> Result<Lowered> {
-        Ok(if fence::lift(&self.0, stamp).await? { Lowered::Down } else { Lowered::WasDown })
+        fence::lower(&self.0, stamp).await
     }
 
     async fn drop_lowered(&self) -> Result<bool> {
-        Ok(true)
+        raise::drop_lowered(&self.0).await
     }
 }

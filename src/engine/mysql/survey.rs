@@ -7,13 +7,14 @@ use super::connect::{Flavour, Server};
 use super::facts;
 use super::fits::{Fit, fit, same_collation};
 use super::grants::Grants;
+use super::raise;
 use super::retire::{self, Means};
 use super::session::{Session, flag, maybe, number, text};
 use super::source::Inner;
 use super::types::{Kind, collation};
 use super::value::{join, literal, quote};
 use crate::engine::{Manners, Survey};
-use crate::error::Result;
+use crate::error::{Kind as Kinds, Result};
 use crate::model::{Finding, Plan, Schema, Table, TableName, TablePlan};
 
 const EXCLUDE: &str = "add the table to `exclude`";
@@ -65,6 +66,9 @@ pub(super) async fn source(source: &Inner, schema: &Schema, plan: &Plan) -> Resu
     }
     session.close();
     look.means(server).await?;
+    if installed {
+        look.fence(source).await?;
+    }
     Ok(look.found)
 }
 
@@ -333,13 +337,26 @@ impl Look {
         Ok(())
     }
 
-    /// Prepared transactions, where they may be seen.
+    /// Whether the fence can be raised: by the same DDL on a table of highwater's own.
+    async fn fence(&mut self, source: &Inner) -> Result<()> {
+        let Err(error) = raise::attempt_ddl(source).await else { return Ok(()) };
+        let remedy = error.remedy_text().unwrap_or("look at the server's log").to_string();
+        match error.kind() {
+            Kinds::Refused => self.block(error.summary(), remedy),
+            // A backup that is running keeps nothing else from working.
+            Kinds::Unavailable => self.warn(error.summary(), remedy),
+            _ => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Prepared transactions: where they can't be listed, no final sync could say that it is final.
     async fn prepared(&mut self, session: &mut Session) {
         let Ok(open) = session.query("XA RECOVER").await else {
             let grant = format!("GRANT XA_RECOVER_ADMIN ON *.* TO {}", self.user);
-            let what = "without XA_RECOVER_ADMIN nobody sees transactions that are prepared (XA): what one has \
-                        written before the capture, or commits behind the fence, is not carried";
-            return self.warn(what, grant);
+            let what = "prepared transactions (XA) can't be listed without XA_RECOVER_ADMIN: what one has written \
+                        before the capture, or commits behind the fence, would be lost";
+            return self.block(what, grant);
         };
         if !open.is_empty() {
             let names = join(open.iter().map(|row| maybe(row, 3).unwrap_or_default().to_string()), ", ");

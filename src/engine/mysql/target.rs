@@ -74,7 +74,11 @@ impl MysqlTarget {
         let database = server.database.clone();
         Ok(MysqlTarget(Arc::new(Shared {
             prefix: format!("{}_", options.object_name("highwater_ledger")),
-            names: Names { capture: options.object_name("highwater_capture"), database },
+            names: Names {
+                capture: options.object_name("highwater_capture"),
+                database,
+                flavour: server.flavour,
+            },
             migration: options.migration.clone(),
             collations: OnceCell::new(),
             server,
@@ -177,7 +181,10 @@ impl Target for MysqlTarget {
     }
 
     async fn count(&self, table: &TablePlan) -> Result<u64> {
-        catalog::count(&self.0.server, &table.target.name).await
+        let mut session = self.0.server.session().await?;
+        let rows = catalog::count_in(&mut session, &table.target.name).await?;
+        session.close();
+        Ok(rows)
     }
 
     async fn ask(&self, sql: &str, most: usize) -> Result<Vec<Record>> {
