@@ -98,7 +98,7 @@ pub struct Point {
     /// What of each table's log is applied: all that production had committed by then.
     pub extents: BTreeMap<String, Extent>,
     /// The rows of every table; why not, where they could not be counted in time.
-    pub counted: std::result::Result<Vec<Counted>, String>,
+    pub counted: Counts,
     /// The sequences that were moved.
     pub sequences_moved: Vec<String>,
     /// When the hold is over.
@@ -274,21 +274,18 @@ async fn under_hold(
     };
     fault::point("after_point_pinned").await?;
     let held = Arc::new(pair.held(pinned, hold.clone()));
-    let extents = match catch_up::catch_up(&held).await? {
-        Ok(extents) => extents,
-        Err(why) => return Ok(Tried::Impossible(why)),
-    };
-    let counted = match reads {
-        Reads::Dirty => Err("they were not asked for".to_string()),
-        Reads::Counts => count(&held, since, until).await?,
-    };
-    fault::point("after_point_read").await?;
+    let read = read(&held, (since, until), reads).await;
     // The snapshot keeps the source from cleaning up, on SQLite even from committing.
     drop(held);
+    // Errors too may come of what reached into the snapshot.
     if reached_into(pair).await? != before {
         let why = "a table was truncated, rebuilt or altered on the source while its snapshot was read";
         return Ok(Tried::Again(why.to_string()));
     }
+    let (extents, counted) = match read? {
+        Ok(read) => read,
+        Err(why) => return Ok(Tried::Impossible(why)),
+    };
     let sequences_moved = move_sequences(pair, Some(hold)).await?;
     fault::point("before_point_recorded").await?;
     pair.ledger.record_point(hold, &at).await?;
@@ -297,12 +294,27 @@ async fn under_hold(
     Ok(Tried::Made(Point { at, extents, counted, sequences_moved, until, pair, hold, since }))
 }
 
+/// What was applied and counted; or why the target can't be made equal to the snapshot.
+type Read = std::result::Result<(BTreeMap<String, Extent>, Counts), String>;
+/// The rows of every table, or why they were not counted.
+type Counts = std::result::Result<Vec<Counted>, String>;
+
+/// All that is done with the snapshot.
+async fn read(held: &Arc<Pair>, (since, until): (Instant, Instant), reads: Reads) -> Result<Read> {
+    let extents = match catch_up::catch_up(held).await? {
+        Ok(extents) => extents,
+        Err(why) => return Ok(Err(why)),
+    };
+    let counted = match reads {
+        Reads::Dirty => Err("they were not asked for".to_string()),
+        Reads::Counts => count(held, since, until).await?,
+    };
+    fault::point("after_point_read").await?;
+    Ok(Ok((extents, counted)))
+}
+
 /// Counts for half of the time that is left at most: the point is worth more than the counts.
-async fn count(
-    held: &Pair,
-    since: Instant,
-    until: Instant,
-) -> Result<std::result::Result<Vec<Counted>, String>> {
+async fn count(held: &Pair, since: Instant, until: Instant) -> Result<Counts> {
     let half = until - (until.duration_since(since).saturating_sub(since.elapsed())) / 2;
     match timeout_at(half, compare::rows(held)).await {
         Ok(counted) => Ok(Ok(counted?)),

@@ -225,20 +225,17 @@ async fn the_hold_of_a_dead_process_ends(engine: Engine) {
 async fn truncate_between_pin_and_read_voids_the_point(engine: Engine) {
     let (pair, highwater) = shop(engine).await;
     highwater.run(&["copy"]).await.ok();
-    let (halted, pause) = highwater.clone().pause_at("before_point_pinned");
+    let (halted, before) = highwater.pause_at("before_point_pinned");
+    let (halted, pinned) = halted.pause_at("after_point_pinned");
     let syncing = halted.spawn(&["final-sync"]);
-    pause.reached().await;
+    before.reached().await;
     pair.source.execute("UPDATE children SET note = 'dirty' WHERE parent_id <= 20").await;
-    pause.go_on();
-    assert_eq!(syncing.wait().await, Some(0));
-    let (halted, pause) = highwater.clone().pause_at("after_point_pinned");
-    pair.source.execute("UPDATE children SET note = 'dirtier' WHERE parent_id <= 20").await;
-    let syncing = halted.spawn(&["final-sync"]);
-    pause.reached().await;
+    before.go_on();
+    pinned.reached().await;
     pair.source.execute("TRUNCATE children").await;
     let rows = ROWS.split(';').find(|part| part.contains("INSERT INTO children")).unwrap();
     pair.source.execute(rows).await;
-    pause.go_on();
+    pinned.go_on();
     syncing.wait_for_log("the consistent point is made again").await;
     assert_eq!(syncing.wait().await, Some(0));
     assert_same(&pair).await;
