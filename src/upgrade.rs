@@ -6,6 +6,7 @@
 //! counts as copied under them, the instant of the upgrade, the phase. What stands between reads, or finds
 //! the same when it is repeated. So the command can die anywhere and be given again.
 
+mod at_point;
 mod scripts;
 
 use std::sync::Arc;
@@ -14,7 +15,6 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::checkpoint;
 use crate::cutover::take_lease;
 use crate::engine::Lease;
 use crate::error::{Error, Result};
@@ -22,7 +22,6 @@ use crate::fault;
 use crate::ledger::{Actor, Entry, Ledger, ScriptState, TableEntry};
 use crate::model::{Phase, TableState};
 use crate::pair::{self, Sides};
-use crate::point::{self, Made, Obstacle, Point, Reads, Worker};
 use crate::settings::{DatabaseSettings, Settings, UpgradeOrder};
 use crate::settle;
 use crate::status::Board;
@@ -119,7 +118,7 @@ pub async fn upgrade(
     let mut outcome = upgrade.carry_out().await;
     if outcome.is_ok() && matches!(options.step, Step::Done | Step::Scripts) {
         // What does not hold is told; the upgrade is done and replay goes on all the same.
-        if let Err(failure) = upgrade.ask_checkpoints(&stop).await {
+        if let Err(failure) = upgrade.held().ask_checkpoints().await {
             outcome = Err(failure);
         }
     }
@@ -201,82 +200,29 @@ impl Upgrade<'_> {
             None
         } else {
             self.check_copied(&entry).await?;
-            self.consistent_point().await?
+            self.held().make_point().await?
         };
         // The phase is set while replay is held, so that no row is written between.
         let paused = self.pause().await;
-        if let Some(point) = point {
-            point.release().await?;
+        if let Some(point) = point
+            && let Err(error) = point.release().await
+        {
+            // While it is upgraded no row is written; the next holder of the lease ends the hold.
+            tracing::warn!(database = %self.database.name, %error, "the hold of replay ends with the lease");
         }
         paused
     }
 
-    /// Brings the target to one instant of production's: scripts that read several tables together, or make
-    /// foreign keys, find them so. Without one, where a table or the server is in the way: that is told.
-    async fn consistent_point(&mut self) -> Result<Option<Point>> {
-        let stop = CancellationToken::new();
-        let (pair, generations) = Box::pin(pair::prepare(
-            &self.sides,
-            self.database,
-            self.settings,
-            self.ledger.actor(),
-            self.board,
-        ))
-        .await?;
-        let until = Instant::now() + self.options.timeout.max(self.settings.replay.point_timeout);
-        let pair = Arc::new(pair);
-        let lease = self.lease.as_mut();
-        let mut worker = Worker { pair: &pair, generations: &generations, lease, stop: &stop, until };
-        let name = &self.database.name;
-        match point::make(&mut worker, Reads::Dirty).await? {
-            Made::Point(point) => {
-                (self.progress)(&format!("{name}: the target is equal to production at {}", point.at));
-                Ok(Some(point))
-            }
-            Made::No(no) if no.obstacle == Obstacle::Passing => {
-                let what = format!("no consistent point could be made: {}", no.why);
-                Err(self
-                    .refused(&what)
-                    .remedy("begin again when production writes less, or raise replay.point_timeout"))
-            }
-            Made::No(no) => {
-                (self.progress)(&format!(
-                    "{name}: warning: the target is not at a consistent point: {}; a script that makes a foreign key \
-                     may fail",
-                    no.why
-                ));
-                Ok(None)
-            }
-        }
-    }
-
-    /// Asks the checkpoints at a consistent point.
-    async fn ask_checkpoints(&mut self, stop: &CancellationToken) -> Result<()> {
-        if self.database.checkpoints.is_empty() {
-            return Ok(());
-        }
-        let until = Instant::now() + self.options.timeout;
-        let asked = checkpoint::under_lease(
-            (&self.sides, self.database, self.settings),
-            &self.ledger,
-            self.board,
-            self.lease.as_mut(),
-            (until, stop),
-        )
-        .await?;
-        if let checkpoint::Rows::Moving(why) = &asked.rows {
-            (self.progress)(&format!(
-                "{}: checkpoints were asked without a consistent point ({why}): `highwater verify --checkpoints` asks \
-                 them again",
-                self.database.name
-            ));
-        }
-        match checkpoint::failure(&self.database.name, &asked.outcomes) {
-            None => Ok(()),
-            Some(failure) => Err(failure.remedy(
-                "the upgrade is done and replay goes on; correct that on the target, then `highwater verify \
-                 --checkpoints`",
-            )),
+    fn held(&mut self) -> at_point::Held<'_> {
+        at_point::Held {
+            sides: &self.sides,
+            database: self.database,
+            settings: self.settings,
+            ledger: &self.ledger,
+            board: self.board,
+            lease: self.lease.as_mut(),
+            timeout: self.options.timeout,
+            progress: self.progress,
         }
     }
 
