@@ -70,7 +70,7 @@ fn on_the_route(database: &DatabaseStatus, lag: Duration) -> String {
     let behind = |t: &TableStatus| t.lag_seconds.is_none_or(|seconds| seconds >= lag.as_secs_f64());
     match database.phase {
         Some(Phase::Final) => format!(
-            "{name}: point the application at the target; to go back: `highwater final-sync --lift --database \
+            "{name}: point the application at the target; to go back: `highwater final-sync --lower --database \
              {name}`"
         ),
         Some(Phase::Upgrading) => format!(

@@ -193,6 +193,7 @@ fn act<'a>(
         origin: &copying.origin,
         read_at,
         source: pair.sides.source.as_ref(),
+        hold: pair.hold.as_ref(),
         step,
     }
 }

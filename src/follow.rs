@@ -319,13 +319,7 @@ impl Follow {
     /// takes a while: that is a job.
     async fn begin_copy(&mut self, label: &str, generation: &str, why: Option<String>) -> Result<()> {
         let Some(plan) = self.tables.get(label).and_then(|t| t.plan.clone()) else { return Ok(()) };
-        if let Some(forbidden) = self.standing.forbids(Task::BeginCopies) {
-            let why = why.unwrap_or_else(|| "nothing of it is copied yet".to_string());
-            return Err(Error::new(
-                Kind::NotConverged,
-                format!("{label}: a copy has to begin ({why}), but {forbidden}"),
-            ));
-        }
+        self.check_may_copy(label, why.as_deref().unwrap_or("nothing of it is copied yet"))?;
         if let Some(why) = &why {
             tracing::warn!(database = %self.pair.database.name, table = label, reason = %why, "full resync");
             self.pair.ledger.event(&format!("{label}: full resync: {why}")).await?;
@@ -339,6 +333,14 @@ impl Follow {
             Ok(Done::Begun)
         });
         Ok(())
+    }
+
+    /// The fence waits for nothing that is copied (docs/how-it-works.md, "the fence goes up last").
+    fn check_may_copy(&self, label: &str, why: &str) -> Result<()> {
+        let Some(forbidden) = self.standing.forbids(Task::BeginCopies) else { return Ok(()) };
+        let what = format!("{label}: it needs a copy ({why}), and none begins now: {forbidden}");
+        Err(Error::new(Kind::NotConverged, what)
+            .remedy("let `highwater run` copy it, then `highwater final-sync --fence` again"))
     }
 
     async fn start_jobs(&mut self) -> Result<()> {
@@ -405,9 +407,10 @@ impl Follow {
 
     async fn start_copy(&mut self, label: &str) -> Result<()> {
         let Some(plan) = self.tables.get(label).and_then(|t| t.plan.clone()) else { return Ok(()) };
-        if self.waits_for(&plan).is_some() || !self.standing.begins_copies() {
+        if self.waits_for(&plan).is_some() {
             return Ok(());
         }
+        self.check_may_copy(label, "its copy is not finished")?;
         let Some(entry) = self.pair.ledger.table(label).await? else { return Ok(()) };
         if entry.origin.is_none() {
             return Ok(());

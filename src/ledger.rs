@@ -8,6 +8,7 @@ mod act;
 mod entry;
 mod handover;
 pub mod owned;
+mod point;
 mod transition;
 mod upgrade;
 
@@ -24,6 +25,8 @@ use crate::state::{Phase, Term};
 pub use crate::state::AttemptState;
 pub use act::{Act, Guarded, Step, advance, forget_parked, guard, hold_epoch, parked_hashes, record_parked};
 pub use entry::{Attempt, Chunk, Entry, Event, Parked, TableEntry};
+pub use point::Nonce;
+pub use transition::{Voidable, Voided};
 pub use upgrade::{ScriptEntry, ScriptState};
 
 /// The version of the ledger's tables. Another one is refused.
@@ -149,8 +152,8 @@ impl Ledger {
         let row = one(tx
             .rows(
                 "SELECT d.phase, d.identity, d.plan_hash, t.holder, t.held_since, d.request, d.requested_at, \
-                 d.attempt, d.attempt_state, d.as_of, d.upgraded_at, d.log_held_at, d.left_out \
-                 FROM {l}databases d JOIN {l}terms t ON t.database_name = d.database_name \
+                 d.attempt, d.attempt_state, d.as_of, d.upgraded_at, d.log_held_at, d.left_out, d.point_at, \
+                 d.outage_ms FROM {l}databases d JOIN {l}terms t ON t.database_name = d.database_name \
                  WHERE d.database_name = ?1",
                 &name,
             )
@@ -174,6 +177,8 @@ impl Ledger {
             upgraded_at: text(10),
             log_held_at: text(11),
             left_out: text(12).map_or(Ok(Vec::new()), |json| from_json(&json))?,
+            point_at: text(13),
+            outage_ms: integer(&row, 14).ok().map(i64::unsigned_abs),
             request: text(5).zip(integer(&row, 6).ok()),
             attempt: Attempt { stamp: Stamp { epoch, attempt: integer(&row, 7)? }, state: attempt },
             tables,
@@ -412,6 +417,11 @@ impl Ledger {
         let sql = "UPDATE {l}definitions SET done = 1 WHERE database_name = ?1 AND ordinal = ?2";
         self.write_held(sql, &[self.database.as_str().into(), ordinal.into()]).await?;
         Ok(())
+    }
+
+    /// Who writes it.
+    pub fn actor(&self) -> &Actor {
+        &self.actor
     }
 
     /// The database this ledger is about.

@@ -36,6 +36,7 @@
 //! | [`transform`] | a command that rows pass through |
 //! | [`apply`] | the one act, as one target transaction |
 //! | [`follow`] | the loop that starts the jobs of a database until its goal is reached |
+//! | [`point`] | consistent points: the target equal to production at one instant |
 //! | [`cutover`] | the final sync: barrier, fence, sequences, the report |
 //! | [`upgrade`], [`settle`] | the target's schema is upgraded, and whose rows are whose then |
 //! | [`run`] | the daemon: lease, lost connections, several databases |
@@ -64,6 +65,7 @@ pub mod metrics;
 pub mod model;
 pub mod pair;
 pub mod plan;
+pub mod point;
 pub mod replay;
 pub mod run;
 pub mod schedule;

@@ -34,6 +34,7 @@ const PHASE: &str = "highwater_database_phase";
 const STATE: &str = "highwater_table_state";
 const WATERMARK: &str = "highwater_table_watermark_timestamp_seconds";
 const OLDEST_TRANSACTION: &str = "highwater_source_oldest_transaction_seconds";
+const OUTAGE: &str = "highwater_outage_seconds";
 const ROWS_COPIED: &str = "highwater_rows_copied_total";
 const ROWS_APPLIED: &str = "highwater_rows_applied_total";
 const BATCH_APPLY: &str = "highwater_batch_apply_seconds";
@@ -129,6 +130,11 @@ pub fn error(kind: Kind) {
     errors(kind).increment(1);
 }
 
+/// Records for how long production could not write until the target was final.
+pub fn outage(database: &str, seconds: f64) {
+    gauge!(OUTAGE, "database" => database.to_string()).set(seconds);
+}
+
 /// Records rows of `table` that were copied.
 pub fn rows_copied(database: &str, table: &str, rows: u64) {
     copied(database, table).increment(rows);
@@ -159,6 +165,9 @@ fn publish_database(database: &DatabaseStatus) {
     }
     if let Some(seconds) = database.oldest_transaction_seconds.filter(|_| measured) {
         gauge!(OLDEST_TRANSACTION, "database" => name.clone()).set(seconds);
+    }
+    if let Some(seconds) = database.outage_seconds.filter(|_| reached) {
+        outage(name, seconds);
     }
     for table in &database.tables {
         begin_counters(name, &table.table);
@@ -260,6 +269,12 @@ fn describe() {
         OLDEST_TRANSACTION,
         Unit::Seconds,
         "Age of the oldest open transaction on the source, in seconds; absent while it is not known."
+    );
+    describe_gauge!(
+        OUTAGE,
+        Unit::Seconds,
+        "For how long production could not write, from the first trigger of the fence until the target was final; \
+         absent unless it is final."
     );
     describe_counter!(ROWS_COPIED, Unit::Count, "Rows copied since this process began.");
     describe_counter!(

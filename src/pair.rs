@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::copy;
 use crate::engine::{self, CaptureHere, Feed, Identity, Options, Origin, Source, Target};
 use crate::error::{At, Error, Kind, Result};
-use crate::ledger::{self, Actor, Entry, Ledger};
+use crate::ledger::{self, Actor, Entry, Ledger, Nonce};
 use crate::model::{Finding, Plan, Schema, TableName, TablePlan};
 use crate::plan::{self, Circumstances, TableDiff};
 use crate::settings::{DatabaseSettings, Settings};
@@ -44,9 +44,25 @@ pub struct Pair {
     pub epoch: i64,
     /// Where its status is shown.
     pub board: Board,
+    /// The hold of replay under which it writes rows, while a consistent point is made.
+    pub hold: Option<Nonce>,
 }
 
 impl Pair {
+    /// The same pair, which reads from `source` and writes under `hold`.
+    pub fn held(&self, source: Arc<dyn Source>, hold: Nonce) -> Pair {
+        Pair {
+            database: self.database.clone(),
+            settings: self.settings.clone(),
+            sides: Sides { source, ..self.sides.clone() },
+            ledger: self.ledger.clone(),
+            plan: self.plan.clone(),
+            epoch: self.epoch,
+            board: self.board.clone(),
+            hold: Some(hold),
+        }
+    }
+
     /// The origin under which a table is copied now, given its log's generation.
     pub fn origin(&self, table: &TablePlan, generation: &str) -> Origin {
         Origin {
@@ -77,6 +93,14 @@ pub async fn connect(database: &DatabaseSettings, settings: &Settings) -> Result
         .remedy("look at the two URLs"));
     }
     Ok(Sides { source, target, identity })
+}
+
+/// Connects to the source alone.
+///
+/// # Errors
+/// When it can't be reached.
+pub async fn source(database: &DatabaseSettings, settings: &Settings) -> Result<Arc<dyn Source>> {
+    engine::source(&database.source, &options(settings)).await.at(format!("database {}", database.name))
 }
 
 /// Connects to the target alone.
@@ -235,6 +259,32 @@ pub async fn prepare(
         Some(ledger) => Some(take_term(sides, &ledger).await?),
         None => None,
     };
+    prepare_under(sides, database, settings, known, actor, board).await
+}
+
+/// As [`prepare`], with the term held already: `ledger` holds it.
+///
+/// # Errors
+/// As [`prepare`].
+pub async fn prepare_again(
+    sides: &Sides,
+    database: &DatabaseSettings,
+    settings: &Arc<Settings>,
+    ledger: &Ledger,
+    board: &Board,
+) -> Result<(Pair, Generations)> {
+    prepare_under(sides, database, settings, Some(ledger.clone()), ledger.actor(), board).await
+}
+
+/// As [`prepare`]; `known` is the ledger, where there is one, and holds the term.
+async fn prepare_under(
+    sides: &Sides,
+    database: &DatabaseSettings,
+    settings: &Arc<Settings>,
+    known: Option<Ledger>,
+    actor: &Actor,
+    board: &Board,
+) -> Result<(Pair, Generations)> {
     let entry = match &known {
         Some(ledger) => Some(ledger.read().await?),
         None => None,
@@ -320,6 +370,7 @@ pub async fn prepare(
         plan,
         epoch: entry.epoch,
         board: board.clone(),
+        hold: None,
     };
     if pair.plan.tables.iter().any(|t| t.create) {
         copy::make_tables(&pair).await?;
@@ -443,6 +494,7 @@ fn assemble(
         plan,
         epoch,
         board: board.clone(),
+        hold: None,
     }
 }
 

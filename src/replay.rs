@@ -202,6 +202,7 @@ impl Replay {
             origin: &self.origin,
             read_at,
             source: self.pair.sides.source.as_ref(),
+            hold: self.pair.hold.as_ref(),
             step,
         }
     }

@@ -57,6 +57,10 @@ pub struct DatabaseStatus {
     pub error: Option<String>,
     /// The age of the oldest open transaction on the source, in seconds.
     pub oldest_transaction_seconds: Option<f64>,
+    /// For how long production could not write until the target was final, in seconds.
+    pub outage_seconds: Option<f64>,
+    /// The instant of production's that the target is equal to, until rows are written again.
+    pub consistent_at: Option<String>,
     /// Whether the capture check found nothing wrong, a moment ago.
     pub capture_sound: bool,
     /// Rows that this process has replayed since it began.
@@ -151,6 +155,8 @@ impl DatabaseStatus {
             upgrade_follows: false,
             upgraded_at: None,
             log_held_at: None,
+            outage_seconds: None,
+            consistent_at: None,
             holder: None,
             error: None,
             oldest_transaction_seconds: None,
@@ -170,6 +176,9 @@ impl DatabaseStatus {
         self.phase_since.clone_from(&entry.phase_since);
         self.log_held_at.clone_from(&entry.log_held_at);
         self.upgraded_at.clone_from(&entry.upgraded_at);
+        self.consistent_at.clone_from(&entry.point_at);
+        let outage = entry.outage_ms.filter(|_| entry.phase == Phase::Final);
+        self.outage_seconds = outage.map(|ms| Duration::from_millis(ms).as_secs_f64());
         self.holder = entry.holder.as_ref().map(|(who, _)| who.clone());
         let before = std::mem::take(&mut self.tables);
         self.tables = entry.tables.iter().map(TableStatus::new).collect();

@@ -26,8 +26,9 @@ CREATE TABLE {l}terms (
     held_since    VARCHAR(40)
 );
 
--- One row per source-target pair: where it stands, its source, who asks for the lease, and the last cutover
--- attempt.
+-- One row per source-target pair: where it stands, its source, who asks for the lease, the last cutover attempt
+-- with the outage it made, who alone may write rows while a consistent point is made (replay_hold), and the point
+-- that the target is at, until the next act that writes rows.
 CREATE TABLE {l}databases (
     database_name VARCHAR(190) NOT NULL PRIMARY KEY,
     phase         VARCHAR(20) NOT NULL,
@@ -40,7 +41,11 @@ CREATE TABLE {l}databases (
     as_of         VARCHAR(40) NOT NULL,
     upgraded_at   VARCHAR(40),
     left_out      {text},
-    log_held_at   VARCHAR(40)
+    log_held_at   VARCHAR(40),
+    replay_hold   VARCHAR(40),
+    point_at      VARCHAR(40),
+    point_extents {text},
+    outage_ms     BIGINT
 );
 
 -- One row per table: its state, what is applied, and the log that this refers to.

@@ -63,6 +63,7 @@ pub(super) async fn run(session: &Session, args: &CleanArgs) -> Result<u8> {
     if !args.yes {
         ask(&cleans)?;
     }
+    crate::fault::point("after_clean_looked").await?;
     for (_, clean) in cleans {
         if let Err(error) = clean.carry_out().await {
             // The report is out already, and a second one would make the JSON unreadable.

@@ -189,7 +189,7 @@ async fn carry_out(cli: Cli) -> Result<u8> {
         Command::Status(args) => status::run(&session()?, &args).await,
         Command::Verify(args) => {
             args.check()?;
-            verify::run(&session()?).await
+            verify::run(&session()?, &args).await
         }
         Command::Clean(args) => clean::run(&session()?, &args).await,
         Command::Demo(args) => demo::run(&args).await,

@@ -48,7 +48,7 @@ fn settings_files_are_read_in_order_from_either_place() {
 #[test]
 fn flags_that_contradict_each_other_are_refused() {
     for line in [
-        "highwater final-sync --lift --fence",
+        "highwater final-sync --lower --fence",
         "highwater final-sync --fence --allow-writers",
         "highwater final-sync --timeout soon",
         "highwater demo --source sqlite:a.db",
@@ -179,6 +179,9 @@ fn final_sync(database: &str, converged: bool) -> FinalSync {
         database: database.to_string(),
         verdict: Verdict::Final,
         converged,
+        consistent_at: None,
+        replay_held_seconds: None,
+        outage: None,
         tables: vec![TableFinal {
             table: "orders".to_string(),
             target: "orders".to_string(),
@@ -186,10 +189,12 @@ fn final_sync(database: &str, converged: bool) -> FinalSync {
             source_rows: converged.then_some(1_500),
             target_rows: converged.then_some(1_500),
             parked: u64::from(!converged),
+            reached: converged,
         }],
         checkpoints: Vec::new(),
         sequences_moved: vec!["orders_id_seq".to_string()],
         writers: Vec::new(),
+        remarks: Vec::new(),
         reasons: if converged { Vec::new() } else { vec!["orders: 1 rows are parked".to_string()] },
         next_steps: vec!["point the application at the target".to_string()],
     }

@@ -1,23 +1,22 @@
 //! What a final sync reports.
 
-use std::collections::HashSet;
-
 use serde::Serialize;
 
+use super::compare::Counted;
+use super::look::Barrier;
+use super::outage::Outage;
 use crate::checkpoint::{self, Outcome};
-use crate::engine::{Feed, Watch};
-use crate::error::{Error, Result};
-use crate::ledger::owned::{self, Owned};
-use crate::ledger::{Entry, TableEntry};
-use crate::model::{Bounds, Key, Layout, OnDelete, Plan, Strategy, TablePlan};
-use crate::pair::Pair;
+use crate::error::Error;
+use crate::ledger::Entry;
+use crate::model::Plan;
 use crate::status::SCHEMA_VERSION;
 
 /// What is claimed of the target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// Everything that was committed on the source before the barrier is in the target.
+    /// Everything that was committed on the source before the barrier is in the target; at a consistent point the
+    /// target is equal to the source as it was then.
     Drained,
     /// The source is fenced and the target is equal to it.
     Final,
@@ -34,6 +33,12 @@ pub struct FinalSync {
     pub verdict: Verdict,
     /// Whether the claim holds.
     pub converged: bool,
+    /// The instant of production's that the target was equal to: when checkpoints were asked and rows were counted.
+    pub consistent_at: Option<String>,
+    /// For how long replay was held for that.
+    pub replay_held_seconds: Option<f64>,
+    /// For how long production could not write until it was final.
+    pub outage: Option<Outage>,
     /// What was done, per table.
     pub tables: Vec<TableFinal>,
     /// What came out of the checkpoints, where they were asked.
@@ -42,6 +47,8 @@ pub struct FinalSync {
     pub sequences_moved: Vec<String>,
     /// Signs that production is still being written.
     pub writers: Vec<String>,
+    /// What is good to know, and forbids nothing.
+    pub remarks: Vec<String>,
     /// Why it did not converge.
     pub reasons: Vec<String>,
     /// What to do next.
@@ -63,6 +70,8 @@ pub struct TableFinal {
     pub target_rows: Option<u64>,
     /// Keys parked.
     pub parked: u64,
+    /// Whether its watermark covers all that production had committed to its log by the barrier.
+    pub reached: bool,
 }
 
 impl FinalSync {
@@ -71,8 +80,13 @@ impl FinalSync {
         verdict: Verdict,
         plan: &Plan,
         entry: &Entry,
+        barrier: Option<&Barrier>,
         reasons: Vec<String>,
     ) -> Self {
+        let reached = |t: &crate::ledger::TableEntry| {
+            let extent = barrier.and_then(|barrier| barrier.get(&t.label));
+            extent.zip(t.watermark.as_ref()).is_some_and(|(extent, watermark)| watermark.reaches(extent))
+        };
         let tables = entry
             .tables
             .iter()
@@ -83,6 +97,7 @@ impl FinalSync {
                 source_rows: None,
                 target_rows: None,
                 parked: t.parked,
+                reached: reached(t),
             })
             .collect();
         FinalSync {
@@ -90,44 +105,67 @@ impl FinalSync {
             database: database.to_string(),
             verdict,
             converged: false,
+            consistent_at: None,
+            replay_held_seconds: None,
+            outage: None,
             tables,
             checkpoints: Vec::new(),
             sequences_moved: Vec::new(),
             writers: Vec::new(),
+            remarks: Vec::new(),
             reasons,
             next_steps: Vec::new(),
         }
     }
 
-    /// Compares the rows of both sides, which must agree while the source is fenced: by number, where not
-    /// every row of a table has its counterpart by key.
-    pub(super) async fn compare_rows(&mut self, pair: &Pair) -> Result<()> {
-        let entry = pair.ledger.read().await?;
-        for table in &pair.plan.tables {
-            let sides = &pair.sides;
-            let (source, target) = tokio::try_join!(sides.source.count(table), sides.target.count(table))?;
-            let owned = pair.ledger.owned(&table.label()).await?;
-            let known = entry.tables.iter().find(|t| t.label == table.label());
-            match known.filter(|_| is_partial(table, owned)) {
-                Some(known) => self.reasons.extend(strays(pair, table, known).await?),
-                None if source != target => self
-                    .reasons
-                    .push(format!("{}: {source} rows on the source, {target} on the target", table.source)),
-                None => {}
+    /// Takes over the rows of both sides, which must agree.
+    pub(super) fn take_counts(&mut self, counted: &Result<Vec<Counted>, String>) {
+        let counted = match counted {
+            Ok(counted) => counted,
+            Err(why) => {
+                self.remarks.push(format!("rows were not counted: {why}"));
+                return;
             }
-            if let Some(row) = self.tables.iter_mut().find(|t| t.table == table.label()) {
-                row.source_rows = Some(source);
-                row.target_rows = Some(target);
+        };
+        for found in counted {
+            self.reasons.extend(found.difference.clone());
+            if let Some(row) = self.tables.iter_mut().find(|t| t.table == found.label) {
+                row.source_rows = Some(found.source);
+                row.target_rows = Some(found.target);
             }
         }
-        Ok(())
     }
 
-    /// Asks the checkpoints of the target; one that fails is a reason.
-    pub(super) async fn ask_checkpoints(&mut self, pair: &Pair) -> Result<()> {
-        self.checkpoints = checkpoint::run(pair.sides.target.as_ref(), &pair.database.checkpoints).await?;
-        self.reasons.extend(checkpoint::failures(&self.checkpoints));
-        Ok(())
+    /// Takes over what the checkpoints gave; one that fails is a reason.
+    pub(super) fn take_checkpoints(&mut self, outcomes: Vec<Outcome>) {
+        self.reasons.extend(checkpoint::failures(&outcomes));
+        self.checkpoints = outcomes;
+    }
+
+    /// Takes over what was found before the fence, and what became of the sequences since.
+    pub(super) fn take_before(&mut self, before: &FinalSync, moved: Vec<String>, remarks: Vec<String>) {
+        self.consistent_at.clone_from(&before.consistent_at);
+        self.replay_held_seconds = before.replay_held_seconds;
+        self.checkpoints.clone_from(&before.checkpoints);
+        for table in &mut self.tables {
+            if let Some(known) = before.tables.iter().find(|t| t.table == table.table) {
+                (table.source_rows, table.target_rows) = (known.source_rows, known.target_rows);
+            }
+        }
+        self.sequences_moved.clone_from(&before.sequences_moved);
+        add_missing(&mut self.sequences_moved, moved);
+        self.remarks.clone_from(&before.remarks);
+        add_missing(&mut self.remarks, remarks);
+    }
+
+    /// Takes over the outage that the ledger has of an attempt that was final before.
+    pub(super) fn outage_before(&mut self, entry: &Entry) {
+        self.remarks.push(
+            "it was final before: nothing was done, the fence and the change logs were looked at".into(),
+        );
+        if let Some(ms) = entry.outage_ms {
+            self.remarks.push(format!("production could not write for {ms} ms until it was final"));
+        }
     }
 
     /// Draws the conclusion.
@@ -136,16 +174,16 @@ impl FinalSync {
         self.next_steps = match (self.converged, self.verdict) {
             (true, Verdict::Final) => vec![
                 "point the application at the target; the fence stays up on the source".to_string(),
-                "to go back instead: `highwater final-sync --lift`".to_string(),
+                "to go back instead: `highwater final-sync --lower`".to_string(),
             ],
             (true, Verdict::Drained) if self.writers.is_empty() => vec![
-                "nobody was writing; `highwater final-sync --fence` makes sure that nobody will".to_string(),
+                "production was not being written; `highwater final-sync --fence` makes sure that it will not be".to_string(),
             ],
             (true, Verdict::Drained) => {
                 vec!["stop production's writers, then `highwater final-sync --fence`".to_string()]
             }
             (false, _) => {
-                vec!["`highwater status` shows the tables; mend what is named, then run it again".to_string()]
+                vec!["`highwater status` shows the tables; correct what is named, then run it again".to_string()]
             }
         };
         self
@@ -176,52 +214,10 @@ impl FinalSync {
     }
 }
 
-/// Whether a keyed table has rows on one side that are not to be on the other: its rule leaves some out or
-/// keeps some, another table goes into the same one, or the upgrade made or deleted some.
-fn is_partial(table: &TablePlan, (native, removed): (u64, u64)) -> bool {
-    let rule = &table.rule;
-    let by_rule = rule.filter.is_some() || rule.transform.is_some() || rule.on_delete == OnDelete::Keep;
-    let by_upgrade = native + removed > 0;
-    table.strategy == Strategy::Keyed && (by_rule || by_upgrade || table.constants().next().is_some())
-}
-
-/// What stands on one side of such a table and should stand on both.
-async fn strays(pair: &Pair, table: &TablePlan, known: &TableEntry) -> Result<Option<String>> {
-    // A table without these is not copied, which is told by its state.
-    let Some((watermark, origin)) = known.watermark.as_ref().zip(known.origin.as_ref()) else {
-        return Ok(None);
-    };
-    let watch = Watch { table, watermark, origin };
-    let mut keys = pair.sides.source.stream(watch, &Bounds::all(), Layout::Keys).await?;
-    let mut tx = pair.sides.target.begin().await?;
-    let found = tx.compare_keys(table, Feed::Stream(&mut keys)).await?;
-    let database = &pair.database.name;
-    let removed = owned::all(tx.as_mut(), database, &known.label, Owned::Removed).await?;
-    let native = owned::all(tx.as_mut(), database, &known.label, Owned::Native).await?;
-    // What a command leaves out is known to the command alone.
-    let missing = if table.rule.transform.is_some() { Vec::new() } else { found.source_only };
-    let missing = without(missing, removed);
-    let keeps = table.rule.on_delete == OnDelete::Keep;
-    let too_much = if keeps { Vec::new() } else { without(found.target_only, native) };
-    if missing.is_empty() && too_much.is_empty() {
-        return Ok(None);
+fn add_missing(to: &mut Vec<String>, more: Vec<String>) {
+    for one in more {
+        if !to.contains(&one) {
+            to.push(one);
+        }
     }
-    let told =
-        [(missing, "rows are missing on the target"), (too_much, "rows of the target are not production's")]
-            .into_iter()
-            .filter(|(keys, _)| !keys.is_empty())
-            .map(|(keys, what)| {
-                let some: Vec<String> =
-                    keys.iter().take(STRAYS_SHOWN).map(|key| format!("({})", key.join(", "))).collect();
-                format!("{} {what}: {}", keys.len(), some.join(" "))
-            });
-    Ok(Some(format!("{}: {}", table.source, told.collect::<Vec<_>>().join("; "))))
-}
-
-/// How many keys that stand on one side only are shown.
-const STRAYS_SHOWN: usize = 3;
-
-fn without(keys: Vec<Key>, others: Vec<Key>) -> Vec<Key> {
-    let others: HashSet<Key> = others.into_iter().collect();
-    keys.into_iter().filter(|key| !others.contains(key)).collect()
 }

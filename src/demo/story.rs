@@ -207,7 +207,7 @@ impl Story {
         let actor = Actor::here("final-sync", &settings.hash);
         let options = cutover::Options { fence: true, allow_writers: false, timeout: PATIENCE };
         let sync = tokio::spawn(async move {
-            cutover::final_sync(&settings, &database, &actor, options, &board, stop).await
+            cutover::final_sync(&settings, &[(database, board)], &actor, options, &stop).await
         });
         let mut tick = ticks();
         while !sync.is_finished() {
@@ -216,7 +216,8 @@ impl Story {
             let line = self.lag_line(writers, lag);
             self.screen.draw(&[(Tone::Plain, line.clone())], || line);
         }
-        let report = sync.await.map_err(died)??;
+        let mut ended = sync.await.map_err(died)?;
+        let report = ended.pop().ok_or_else(|| Error::failed("the final sync gave no report"))??;
         let seconds = began.elapsed().as_secs_f64();
         if let Some(error) = report.error() {
             return Err(error);

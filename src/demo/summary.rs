@@ -97,7 +97,7 @@ fn next_steps(place: &Place) -> Vec<String> {
     lines.push("  highwater.toml, highwater.log".to_string());
     lines.push("Now try, for example:".to_string());
     lines.push(format!("  highwater status --config {file}"));
-    lines.push(format!("  highwater final-sync --lift --config {file}    # production may write again"));
+    lines.push(format!("  highwater final-sync --lower --config {file}    # production may write again"));
     lines.push(format!("  highwater run --config {file}                  # and staging follows"));
     lines.push(format!(
         "  highwater clean --config {file}                # nothing of highwater stays behind"

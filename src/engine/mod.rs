@@ -28,8 +28,8 @@ use crate::settings::{Endpoint, EngineKind};
 use crate::throttle::Throttle;
 
 pub use words::{
-    Arg, Definition, Fault, Fence, Identity, Lag, Limits, Lowered, Manners, Measures, Origin, Stage, Stamp,
-    Survey, Verdict, Watch, Writer,
+    Arg, Definition, Fault, Fence, Identity, Lag, Limits, Lowered, Manners, Measures, Origin, SequenceUse,
+    Stage, Stamp, Survey, Verdict, Watch, Writer,
 };
 
 pub use script::{Client, Commits, Parsed, Ran, Role, Script, Statement, Unreadable};
@@ -144,6 +144,12 @@ pub trait Source: Send + Sync {
     /// whoever reads compares [`Source::inspect`] before this call and after the last read.
     async fn pinned(&self) -> Result<Arc<dyn Source>>;
 
+    /// Changes whenever a statement that reaches into held snapshots ran on a captured table, where
+    /// [`Source::inspect`] does not tell that: on PostgreSQL a TRUNCATE that capture has seen.
+    async fn storage(&self, _plan: &Plan) -> Result<String> {
+        Ok(String::new())
+    }
+
     /// The fence as it stands; attempt 0 if it was never raised.
     async fn fence(&self) -> Result<Fence>;
 
@@ -234,6 +240,11 @@ pub trait Target: Send + Sync {
     /// The names of the columns that `select` yields where `changed` is what the stage of `table` shows;
     /// [`Kind::Table`](crate::error::Kind) with the server's message if it refuses the select.
     async fn yields(&self, table: &TablePlan, select: &str) -> Result<Vec<String>>;
+
+    /// The sequences, identities and counters that feed carried columns (they own them, or a default names
+    /// them), with the values that are in use: whatever they are called on the source, and whether or not
+    /// the source has them.
+    async fn sequence_uses(&self, plan: &Plan) -> Result<Vec<SequenceUse>>;
 
     /// Opens a session for the scripts of an upgrade.
     async fn script(&self) -> Result<Box<dyn Script>>;

@@ -4,7 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Finding, TablePlan, Watermark};
+use crate::error::{Error, Result};
+use crate::model::{Finding, TableName, TablePlan, Watermark};
 
 /// Which database this is, and which life of it. Another one under the same URL is noticed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -143,6 +144,37 @@ pub enum Lowered {
     WasDown,
     /// It stands under a later attempt, and was left alone.
     Another(Stamp),
+}
+
+/// A sequence, identity or AUTO_INCREMENT counter of the target, by a carried column that it feeds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SequenceUse {
+    /// The sequence; of a counter its table.
+    pub sequence: TableName,
+    /// The table of the column.
+    pub table: TableName,
+    /// The column.
+    pub column: String,
+    /// What it would give next.
+    pub next: i128,
+    /// The farthest value in the column, in the direction in which it counts; `None` of an empty table.
+    pub farthest: Option<i128>,
+    /// Whether it would give values that may be taken.
+    pub is_behind: bool,
+    /// The statement that moves it on.
+    pub remedy: String,
+}
+
+impl SequenceUse {
+    /// A whole number as a server writes it.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub(super) fn whole(text: Option<&str>) -> Result<Option<i128>> {
+        let parse =
+            |text: &str| text.parse().map_err(|_| Error::failed(format!("`{text}` is not a whole number")));
+        text.map(parse).transpose()
+    }
 }
 
 /// When a definition is made on the target.

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{from_json, integer, key_hash, now, one, owned, superseded, text, to_json};
+use super::{Nonce, from_json, integer, key_hash, now, one, owned, point, superseded, text, to_json};
 use crate::engine::{Arg, Origin, Source, Tx};
 use crate::error::{Error, Result};
 use crate::model::{Extent, Key, TablePlan, Watermark};
@@ -23,6 +23,8 @@ pub struct Act<'a> {
     pub read_at: &'a Extent,
     /// Where its states were read.
     pub source: &'a dyn Source,
+    /// The hold of replay that it acts under; without one it is refused while another's hold is in force.
+    pub hold: Option<&'a Nonce>,
     /// The step.
     pub step: Step<'a>,
 }
@@ -71,17 +73,29 @@ pub async fn hold_epoch(tx: &mut dyn Tx, database: &str, epoch: i64) -> Result<(
 /// Refuses unless the target is still highwater's to write: once it is final the application may be at
 /// work there (docs/how-it-works.md, "a final target is left alone"). With the epoch held the phase stays:
 /// what changes it takes the epoch exclusively.
-async fn check_phase(tx: &mut dyn Tx, database: &str) -> Result<()> {
-    let sql = "SELECT phase FROM {l}databases WHERE database_name = ?1";
+/// A hold of replay for a consistent point is checked the same way, and the point that the target is at ends
+/// with the first act after it (docs/how-it-works.md, "a point reads every table in one snapshot").
+async fn check_phase(tx: &mut dyn Tx, act: &Act<'_>) -> Result<()> {
+    let database = act.database;
+    let sql = "SELECT phase, replay_hold, point_at FROM {l}databases WHERE database_name = ?1";
     let row = one(tx.rows(sql, &[database.into()]).await?)?;
     match text(&row, 0)?.parse()? {
-        Phase::Copying | Phase::Replaying => Ok(()),
-        Phase::Upgrading => Err(superseded(database, "its schema is being upgraded")),
-        Phase::Final => Err(Error::refused(format!(
-            "database {database}: it is final, and nothing of its target is written any more"
-        ))
-        .remedy("to go back to replaying: `highwater final-sync --lift`")),
+        Phase::Copying | Phase::Replaying => {}
+        Phase::Upgrading => return Err(superseded(database, "its schema is being upgraded")),
+        Phase::Final => {
+            return Err(Error::refused(format!(
+                "database {database}: it is final, and nothing of its target is written any more"
+            ))
+            .remedy("to go back to replaying: `highwater final-sync --lower`"));
+        }
     }
+    if row.get(1).and_then(Option::as_deref) != act.hold.map(Nonce::text) {
+        return Err(superseded(database, "replay is held for a consistent point"));
+    }
+    if row.get(2).is_some_and(Option::is_some) {
+        point::end(tx, database).await?;
+    }
+    Ok(())
 }
 
 /// Refuses the act unless it is still right: the database is not final, the epoch is the one read with
@@ -98,7 +112,7 @@ async fn check_phase(tx: &mut dyn Tx, database: &str) -> Result<()> {
 pub async fn guard(tx: &mut dyn Tx, act: &Act<'_>) -> Result<Guarded> {
     let label = act.table.label();
     hold_epoch(tx, act.database, act.epoch).await?;
-    check_phase(tx, act.database).await?;
+    check_phase(tx, act).await?;
     // Chunks of one table run side by side.
     let lock = if matches!(act.step, Step::Chunk(_)) { "{for share}" } else { "{for update}" };
     let sql = format!(

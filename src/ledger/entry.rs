@@ -31,6 +31,10 @@ pub struct Entry {
     pub left_out: Vec<String>,
     /// Since when the change log is kept for a restore of the target, if it is.
     pub log_held_at: Option<String>,
+    /// The instant of production's that the target is equal to; `None` since rows were written after it.
+    pub point_at: Option<String>,
+    /// For how long production could not write until the target was final.
+    pub outage_ms: Option<u64>,
     /// The last cutover attempt.
     pub attempt: Attempt,
     /// Its tables.

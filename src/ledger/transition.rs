@@ -11,6 +11,24 @@ use crate::error::{Error, Result};
 use crate::model::{Bounds, TablePlan, Watermark};
 use crate::state::{Phase, Standing, TableState, TableTransition, Term, Transition};
 
+/// Which attempts a request may make void.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Voidable {
+    /// One that has not become final: somebody may have switched over to a final target since.
+    Open,
+    /// A final one too: a person asked for it.
+    Final,
+}
+
+/// What became of an attempt that was to be made void.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Voided {
+    /// It can't become final any more, and the phase does not say final because of it.
+    Void,
+    /// It is final, and was left so.
+    Final,
+}
+
 impl Ledger {
     /// Takes the next term, with the lease held: whoever held the lease before can't change a state any more. An
     /// attempt that an earlier term left open is void from here on; its fence is to be lowered then.
@@ -32,6 +50,9 @@ impl Ledger {
         let sql = "UPDATE {l}terms SET term = ?2, nonce = ?3, holder = ?4, held_since = ?5 \
                    WHERE database_name = ?1";
         tx.execute(sql, &args).await?;
+        // A hold of replay that an earlier term left behind ends: its acts are refused from here on.
+        let sql = "UPDATE {l}databases SET replay_hold = NULL WHERE database_name = ?1";
+        tx.execute(sql, &[self.name()]).await?;
         if self.standing_in(tx.as_mut(), Lock::Exclusive).await?.0.attempt == AttemptState::Open {
             self.transition_in(tx.as_mut(), Transition::VoidAttempt).await?;
         }
@@ -201,11 +222,11 @@ impl Ledger {
         Ok(stamp)
     }
 
-    /// Ends an attempt well: attempt and phase become final in one transaction.
+    /// Ends an attempt well: attempt and phase become final in one transaction, with the outage that it made.
     ///
     /// # Errors
     /// [`Kind::Superseded`](crate::error::Kind) when the attempt is not the last one, or was made void.
-    pub async fn finish_attempt(&self, stamp: Stamp) -> Result<()> {
+    pub async fn make_final(&self, stamp: Stamp, outage_ms: u64) -> Result<()> {
         let mut tx = self.begin_held().await?;
         self.hold_epoch_in(tx.as_mut(), Lock::Exclusive).await?;
         let (_, last) = self.standing_in(tx.as_mut(), Lock::Exclusive).await?;
@@ -213,6 +234,10 @@ impl Ledger {
             return Err(superseded(&self.database, "the cutover attempt is not the last one"));
         }
         self.transition_in(tx.as_mut(), Transition::Finish).await?;
+        let outage = Arg::Integer(i64::try_from(outage_ms).unwrap_or(i64::MAX));
+        let sql = "UPDATE {l}databases SET outage_ms = ?2 WHERE database_name = ?1";
+        tx.execute(sql, &[self.name(), outage]).await?;
+        self.event_in(tx.as_mut(), &format!("cutover attempt {stamp}: outage {outage_ms} ms")).await?;
         tx.commit().await
     }
 
@@ -222,19 +247,23 @@ impl Ledger {
     /// not know (the target was restored) is void from here on too.
     ///
     /// # Errors
-    /// When the target can't be written.
-    pub async fn void_attempt(&self, stamp: Stamp) -> Result<()> {
+    /// When the target can't be written: the fence has to stay then.
+    pub async fn make_void(&self, stamp: Stamp, voidable: Voidable) -> Result<Voided> {
         let mut tx = self.target.begin().await?;
         self.hold_epoch_in(tx.as_mut(), Lock::Exclusive).await?;
-        let (_, last) = self.standing_in(tx.as_mut(), Lock::Exclusive).await?;
+        let (standing, last) = self.standing_in(tx.as_mut(), Lock::Exclusive).await?;
         if last.attempt > stamp.attempt {
             // A later attempt was opened, which made this one void.
-            return Ok(());
+            return Ok(Voided::Void);
         }
-        let sql = "UPDATE {l}databases SET attempt = ?2 WHERE database_name = ?1";
+        if standing.attempt == AttemptState::Final && voidable == Voidable::Open {
+            return Ok(Voided::Final);
+        }
+        let sql = "UPDATE {l}databases SET attempt = ?2, outage_ms = NULL WHERE database_name = ?1";
         tx.execute(sql, &[self.name(), stamp.attempt.into()]).await?;
         self.transition_in(tx.as_mut(), Transition::VoidAttempt).await?;
-        tx.commit().await
+        tx.commit().await?;
+        Ok(Voided::Void)
     }
 
     /// Changes where the database stands, with an event for what changed, once every transaction that writes

@@ -73,6 +73,11 @@ impl ReplaySettings {
             batch_rows: section.read("batch_rows", 10_000, integer(1..=1_000_000)),
             batch_bytes: section.read("batch_bytes", 8 * MIB, bytes(KIB..=GIB)),
             in_sync_lag: section.read("in_sync_lag", seconds(5), duration(millis(100)..=seconds(86_400))),
+            point_timeout: section.read(
+                "point_timeout",
+                seconds(300),
+                duration(seconds(1)..=seconds(86_400)),
+            ),
         }
     }
 }

@@ -148,6 +148,8 @@ pub struct ReplaySettings {
     pub batch_bytes: u64,
     /// The lag under which a table counts as in sync.
     pub in_sync_lag: Duration,
+    /// How long replay may be held for a consistent point.
+    pub point_timeout: Duration,
 }
 
 /// What the source is spared.

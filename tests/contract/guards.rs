@@ -34,10 +34,9 @@ pub(super) struct Bench {
     pub(super) entry: TableEntry,
 }
 
-pub(super) async fn bench(engine: Engine) -> Bench {
-    let (pair, highwater) = shop(engine).await;
-    highwater.run(&["copy"]).await.ok();
-    let database = DatabaseSettings {
+/// The settings of one database, named `main`.
+pub(super) fn database(pair: &Pair) -> DatabaseSettings {
+    DatabaseSettings {
         name: "main".to_owned(),
         source: Endpoint::from_url(&pair.source.url()).unwrap(),
         target: Endpoint::from_url(&pair.target.url()).unwrap(),
@@ -46,7 +45,13 @@ pub(super) async fn bench(engine: Engine) -> Bench {
         tables: Vec::new(),
         checkpoints: Vec::new(),
         upgrade: highwater::settings::UpgradeSettings::default(),
-    };
+    }
+}
+
+pub(super) async fn bench(engine: Engine) -> Bench {
+    let (pair, highwater) = shop(engine).await;
+    highwater.run(&["copy"]).await.ok();
+    let database = database(&pair);
     let settings = Arc::new(Settings::with_databases(vec![database.clone()]));
     let sides = pair::connect(&database, &settings).await.unwrap();
     let board = Board::new(DatabaseStatus::unknown("main", &"", &"", Role::Active));
@@ -63,11 +68,11 @@ impl Bench {
         self.working.ledger.read().await.unwrap().attempt.stamp
     }
 
-    async fn note(&self, note: &str) {
+    pub(super) async fn note(&self, note: &str) {
         self.pair.source.execute(&format!("UPDATE parents SET note = '{note}' WHERE id = 1")).await;
     }
 
-    async fn noted(&self) -> String {
+    pub(super) async fn noted(&self) -> String {
         self.pair.target.value("SELECT note FROM parents WHERE id = 1").await
     }
 
@@ -76,7 +81,7 @@ impl Bench {
         Watch { table: &self.table, watermark, origin: self.entry.origin.as_ref().unwrap() }
     }
 
-    async fn batch(&self) -> Batch {
+    pub(super) async fn batch(&self) -> Batch {
         self.working.sides.source.batch(self.watch(), LIMITS).await.unwrap()
     }
 
@@ -88,6 +93,7 @@ impl Bench {
             origin: self.entry.origin.as_ref().unwrap(),
             read_at: &states.read_at,
             source: self.working.sides.source.as_ref(),
+            hold: None,
             step,
         }
     }
@@ -96,13 +102,13 @@ impl Bench {
         apply::states(self.working.sides.target.as_ref(), act, Feed::Read(&states.blocks), None).await
     }
 
-    async fn apply_batch(&self, batch: &Batch) -> Result<Applied> {
+    pub(super) async fn apply_batch(&self, batch: &Batch) -> Result<Applied> {
         let step = Step::Batch { from: &batch.from, to: &batch.to };
         self.apply(&self.act(&batch.states, step), &batch.states).await
     }
 }
 
-fn assert_superseded(outcome: Result<Applied>) {
+pub(super) fn assert_superseded(outcome: Result<Applied>) {
     assert_eq!(outcome.map_err(|e| e.kind()), Err(Kind::Superseded));
 }
 

@@ -10,6 +10,7 @@ mod guards;
 mod main_job;
 mod ownership;
 mod parked;
+mod points;
 mod races;
 mod rules;
 mod scripts;

@@ -258,6 +258,18 @@ macro_rules! contract {
     };
 }
 
+/// As `contract!`, for what needs a server: every engine but SQLite.
+macro_rules! on_servers {
+    ($($case:ident),+ $(,)?) => {
+        mod on_servers {
+            contract!(@engine postgres Postgres $($case),+);
+            contract!(@engine mariadb Mariadb $($case),+);
+            contract!(@engine mysql Mysql $($case),+);
+            $(use super::$case;)+
+        }
+    };
+}
+
 /// Makes one test per kind of server of each case named.
 macro_rules! on_both {
     ($($case:ident),+ $(,)?) => {

@@ -94,7 +94,7 @@ fn of_processes(database: &Observed) -> Option<String> {
     if database.fence.is_some_and(|fence| fence.raised) && !is_final {
         return Some(format!(
             "{name}: the fence is up and nothing is final: `highwater final-sync --fence` goes on, \
-             `highwater final-sync --lift` lets production write again"
+             `highwater final-sync --lower` lets production write again"
         ));
     }
     (database.lease_held == Some(false) && !is_final)

@@ -88,7 +88,7 @@ fn what_is_wrong_is_told_with_its_reason() {
         "items (4, 2): duplicate key",
         "THE FENCE IS UP (attempt 0.3)",
         "50,000 (2 of 4 chunks)",
-        "`highwater final-sync --lift` lets production write again",
+        "`highwater final-sync --lower` lets production write again",
     ] {
         assert!(text.contains(part), "no {part:?} in\n{text}");
     }

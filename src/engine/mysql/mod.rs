@@ -11,6 +11,7 @@
 //! | the prepared protocol turns zero dates into NULL | rows are read by the text protocol ([`types`]) |
 //! | no setting silences triggers | a target table with triggers is refused ([`survey`]) |
 
+mod behind;
 mod capture;
 mod cascade;
 mod cascade_body;

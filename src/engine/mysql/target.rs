@@ -17,10 +17,11 @@ use super::statement::{ledger_table, made_table};
 use super::tx::MysqlTx;
 use super::types::collation;
 use super::value::{join, literal, quote};
-use super::{catalog, checks, further, lease, look, remove, schema, script, survey};
+use super::{behind, catalog, checks, further, lease, look, remove, schema, script, survey};
 use crate::engine::template::fill;
 use crate::engine::{
-    CaptureHere, Client, Definition, Identity, Lease, Options, Record, Script, Survey, Target, Tx, digest,
+    CaptureHere, Client, Definition, Identity, Lease, Options, Record, Script, SequenceUse, Survey, Target,
+    Tx, digest,
 };
 use crate::error::{At, Error, Result};
 use crate::ledger;
@@ -231,6 +232,10 @@ impl Target for MysqlTarget {
         session.close();
         let columns = row.iter().flat_map(|row| row.columns().iter().map(|c| c.name().to_string()));
         Ok(columns.collect())
+    }
+
+    async fn sequence_uses(&self, plan: &Plan) -> Result<Vec<SequenceUse>> {
+        behind::uses(&self.0.server, plan).await
     }
 
     async fn script(&self) -> Result<Box<dyn Script>> {

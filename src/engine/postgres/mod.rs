@@ -1,5 +1,6 @@
 //! PostgreSQL 13 to 18, as a source and as a target.
 
+mod behind;
 mod capture;
 mod catalog;
 mod changed;

@@ -23,7 +23,7 @@ use crate::engine::{
 use crate::error::{Error, Result};
 use crate::model::{
     Batch, Block, Bounds, CheckConstraint, Extent, Key, Layout, Plan, RowStream, Schema, Sequence, States,
-    TablePlan, Watermark,
+    TablePlan, Watermark, quote,
 };
 use crate::settings::Endpoint;
 use crate::throttle::Throttle;
@@ -281,6 +281,14 @@ impl Source for PostgresSource {
 
     async fn writers(&self, plan: &Plan) -> Result<Vec<Writer>> {
         fence::writers(self, plan).await
+    }
+
+    async fn storage(&self, _plan: &Plan) -> Result<String> {
+        let sql = fill(include_str!("../../../sql/postgres/storage.sql"), &[("s", &quote(&self.schema))]);
+        let mut session = self.session().await?;
+        let row = session.row(sql).await?;
+        session.close();
+        Ok(maybe(&row, 0).unwrap_or_default().to_string())
     }
 
     async fn pinned(&self) -> Result<Arc<dyn Source>> {

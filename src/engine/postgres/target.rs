@@ -11,10 +11,11 @@ use super::connect::{self, Side, classify, literal};
 use super::session::Session;
 use super::shape::Shape;
 use super::tx::PgTx;
-use super::{catalog, define, lease, probe, readiness, script};
+use super::{behind, catalog, define, lease, probe, readiness, script};
 use crate::engine::template::fill;
 use crate::engine::{
-    CaptureHere, Client, Definition, Identity, Lease, Options, Record, Script, Survey, Target, Tx, digest,
+    CaptureHere, Client, Definition, Identity, Lease, Options, Record, Script, SequenceUse, Survey, Target,
+    Tx, digest,
 };
 use crate::error::{Error, Result};
 use crate::ledger;
@@ -294,6 +295,10 @@ impl Target for PostgresTarget {
 
     async fn yields(&self, table: &TablePlan, select: &str) -> Result<Vec<String>> {
         probe::yields(self.session().await?, table, select).await
+    }
+
+    async fn sequence_uses(&self, plan: &Plan) -> Result<Vec<SequenceUse>> {
+        behind::uses(self.session().await?, plan).await
     }
 
     async fn script(&self) -> Result<Box<dyn Script>> {

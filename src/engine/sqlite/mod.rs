@@ -19,6 +19,7 @@
 //! by `SQLITE_DBCONFIG_ENABLE_TRIGGER`, and whatever writes pages or the schema past SQL. `plan` warns of it.
 
 mod ask;
+mod behind;
 mod capture;
 mod catalog;
 mod chunks;

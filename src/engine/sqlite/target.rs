@@ -10,10 +10,11 @@ use super::connect::{Db, Side};
 use super::fault::{self, Doing};
 use super::install::Meta;
 use super::tx::SqliteTx;
-use super::{ask, install, lease, parse, schema, script, source, survey};
+use super::{ask, behind, install, lease, parse, schema, script, source, survey};
 use crate::engine::template::fill;
 use crate::engine::{
-    CaptureHere, Client, Definition, Identity, Lease, Options, Record, Script, Survey, Target, Tx,
+    CaptureHere, Client, Definition, Identity, Lease, Options, Record, Script, SequenceUse, Survey, Target,
+    Tx,
 };
 use crate::error::Result;
 use crate::ledger;
@@ -173,6 +174,10 @@ impl Target for SqliteTarget {
 
     async fn yields(&self, table: &TablePlan, select: &str) -> Result<Vec<String>> {
         ask::yields(&self.db, table, select).await
+    }
+
+    async fn sequence_uses(&self, _plan: &Plan) -> Result<Vec<SequenceUse>> {
+        Ok(behind::uses())
     }
 
     async fn script(&self) -> Result<Box<dyn Script>> {
