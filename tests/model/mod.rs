@@ -22,12 +22,13 @@
 //! - *in sync* is reached with production's last word.
 //!
 //! Two smaller models stand beside it, `lookups` (looked-up values and the states of tables) and `origin`
-//! (whose row it is, over an upgrade and a restore). With `HIGHWATER_MODEL=long` these are explored in a
-//! longer form.
+//! (whose row it is, over an upgrade and a restore), and `cutover` (lease, phase, attempt and fence). With
+//! `HIGHWATER_MODEL=long` these three are explored in a longer form.
 //!
 //! A late transaction of a daemon that has been replaced needs no step of its own: it is the other
 //! daemon taking its time. There is no lease here at all: the guards suffice without.
 
+mod cutover;
 mod daemon;
 mod explore;
 mod lookups;
