@@ -21,11 +21,18 @@
 //!   unparks everything and ends with equal rows; so no guard refuses for ever;
 //! - *in sync* is reached with production's last word.
 //!
+//! Two smaller models stand beside it, `lookups` (looked-up values and the states of tables) and `origin`
+//! (whose row it is, over an upgrade and a restore), and `cutover` (lease, phase, attempt and fence). With
+//! `HIGHWATER_MODEL=long` these three are explored in a longer form.
+//!
 //! A late transaction of a daemon that has been replaced needs no step of its own: it is the other
 //! daemon taking its time. There is no lease here at all: the guards suffice without.
 
+mod cutover;
 mod daemon;
 mod explore;
+mod lookups;
+mod origin;
 mod positions;
 mod source;
 mod target;
@@ -154,6 +161,11 @@ const EVERYTHING: Scenario = Scenario {
     source_may_crash: true,
     target_may_be_restored: true,
 };
+
+/// Whether `HIGHWATER_MODEL=long` asks for the long form of the models that have one.
+fn is_long() -> bool {
+    std::env::var("HIGHWATER_MODEL").is_ok_and(|form| form == "long")
+}
 
 /// With every guard in force all holds, whatever the order.
 fn assert_sound(scenario: Scenario) {
