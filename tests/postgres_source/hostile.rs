@@ -60,12 +60,13 @@ async fn a_hostile_search_path_changes_nothing_that_is_logged() {
     .await
     .unwrap();
     let mut log = case.log("t").await;
+    log[2..4].sort();
     log[4..8].sort();
     assert_eq!(log, ["I 1", "I 2", "U 1", "U 2", "D 1", "D 2", "I 11", "I 12", "D 11", "T"]);
     assert_eq!(case.log("k").await, ["W"]);
     let odd = "SELECT count(*) FROM highwater_capture.\"public.b\\s'q\"";
     assert_eq!(case.number(odd).await, 1);
-    case.execute("ALTER TABLE k RENAME TO kk; ALTER TABLE kk RENAME TO k; ALTER TABLE t RENAME a TO b").await;
+    case.execute("ALTER TABLE t RENAME a TO b").await;
     run(&mut writer, "INSERT INTO public.t VALUES (3, 'not logged')").await.unwrap();
     assert_eq!(case.number("SELECT count(*) FROM highwater_capture.broken").await, 1);
     case.execute("ALTER TABLE t RENAME b TO a").await;

@@ -21,6 +21,9 @@ use crate::model::{Plan, quote};
 /// The pause between two attempts on a log: writers that queued up get through.
 const PAUSE: Duration = Duration::from_millis(200);
 
+/// How long the server may need to say that a lock could not be had.
+const GRACE: Duration = Duration::from_secs(2);
+
 /// The age, in seconds, of a transaction that is waited for before the first trigger is made.
 const OLD: f64 = 3.0;
 
@@ -40,8 +43,10 @@ pub(super) async fn raise(source: &PostgresSource, plan: &Plan, stamp: Stamp, un
     fence::begin(source, &mut session, stamp).await?;
     // A log that is made after this list was read gets the fence from whoever makes it.
     for log in logs(source, &mut session).await? {
-        let raised =
-            tokio::time::timeout_at(until.into(), raise_on(source, &mut session, &log, stamp, until));
+        let raised = tokio::time::timeout_at(
+            (until + GRACE).into(),
+            raise_on(source, &mut session, &log, stamp, until),
+        );
         raised.await.unwrap_or_else(|_| Err(late(source, &log.name, "the server did not answer")))?;
     }
     session.close();
@@ -142,6 +147,7 @@ async fn raise_on(
             include_str!("../../../sql/postgres/raise_fence.sql"),
             &[
                 ("log", &format!("{s}.{}", quote(&log.name))),
+                ("left", &left.as_millis().max(1).to_string()),
                 ("lock_timeout", &source.lock_timeout.min(left).as_millis().max(1).to_string()),
                 ("s", &s),
                 ("log_name", &literal(&log.name)),
