@@ -7,9 +7,7 @@ use std::time::{Duration, Instant};
 
 use secrecy::ExposeSecret;
 use sqlx::pool::PoolConnection;
-use sqlx::sqlite::{
-    SqliteArguments, SqliteConnectOptions, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
-};
+use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqlitePoolOptions, SqliteRow, SqliteSynchronous};
 use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection, Executor, Row, SqlSafeStr, Sqlite, SqliteConnection,
     SqlitePool,

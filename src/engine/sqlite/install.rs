@@ -276,7 +276,10 @@ pub(super) fn ddl(names: &Names, catalog: &Catalog, plan: &Plan) -> Result<Strin
             .ok_or_else(|| Error::table(format!("{}: the table is gone from the source", table.source)))?;
         let Capture { tables, triggers, seal, .. } = names.capture(table, shape)?;
         let triggers = triggers.into_iter().chain(seal).map(|s| s.sql);
-        transaction(&format!("{}: change log, triggers", table.source), tables.into_iter().chain(triggers).collect());
+        transaction(
+            &format!("{}: change log, triggers", table.source),
+            tables.into_iter().chain(triggers).collect(),
+        );
     }
     for name in &plan.excluded {
         if catalog.table(&name.name).is_some_and(|t| t.sort == Sort::Ordinary) {
