@@ -215,7 +215,8 @@ async fn lower_sent_raise_lands_late() {
     assert!(rig.source.drop_lowered().await.unwrap());
     // The request itself finds that it is superseded; its trigger alone stops no writer.
     assert_eq!(rig.raise_fails(2).await.kind(), Kind::Superseded);
-    rig.files.source.execute(&trigger).await;
+    // On a connection that has not compiled by the schema in which the trigger was there.
+    execute(&mut plain(rig.files.source.sqlite()).await, &trigger).await;
     rig.files.source.execute("INSERT INTO t VALUES (1, 'a', 1)").await;
     assert_eq!(rig.fence().await, Fence { raised: false, stamp: stamp(3) });
     assert_eq!(rig.source.lower_fence(stamp(2)).await.unwrap(), Lowered::WasDown);
