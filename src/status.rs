@@ -217,9 +217,9 @@ impl DatabaseStatus {
         self.measured_at = Some(Instant::now());
         for (label, lag) in labels.iter().zip(&measures.lags) {
             if let Some(table) = self.tables.iter_mut().find(|t| &t.table == label) {
-                table.lag_rows = Some(lag.rows);
-                table.lag_seconds = Some(lag.seconds);
-                table.watermark_time = Some(measures.now - lag.seconds);
+                table.lag_rows = lag.map(|lag| lag.rows);
+                table.lag_seconds = lag.map(|lag| lag.seconds);
+                table.watermark_time = lag.map(|lag| measures.now - lag.seconds);
             }
         }
     }

@@ -69,8 +69,8 @@ impl Lag {
 /// How far behind the tables are, measured at one moment.
 #[derive(Debug, Clone)]
 pub struct Measures {
-    /// One per table asked about, in that order.
-    pub lags: Vec<Lag>,
+    /// One per table asked about, in that order; `None` where its log can't be measured.
+    pub lags: Vec<Option<Lag>>,
     /// The age of the oldest open transaction on the source, in seconds; `None` when it can't be seen.
     pub oldest_transaction: Option<f64>,
     /// The source's clock, seconds since 1970.

@@ -168,7 +168,7 @@ async fn not_copied_is_not_converged(engine: Engine) {
 }
 
 /// Whether a write to the source fails because of the fence.
-async fn write_is_refused(source: &Db) -> bool {
+pub(super) async fn write_is_refused(source: &Db) -> bool {
     let written = source.try_execute("UPDATE parents SET note = note WHERE id = 1").await;
     written.is_err_and(|error| is_by_the_fence(&error))
 }

@@ -4,6 +4,7 @@ mod bad_input;
 mod checkpoints;
 mod constraints;
 mod crashes;
+mod fence;
 mod final_sync;
 mod further;
 mod guards;

@@ -314,7 +314,7 @@ async fn a_window_of_ten_thousand_in_a_million_takes_milliseconds() {
 }
 
 async fn lag(reader: &super::Reader<'_>) -> Lag {
-    reader.case.source.measure(&[reader.watch()]).await.unwrap().lags[0]
+    reader.case.source.measure(&[reader.watch()]).await.unwrap().lags[0].unwrap()
 }
 
 async fn run(connection: &mut sqlx::PgConnection, sql: &str) {

@@ -163,15 +163,49 @@ async fn a_new_unique_index_asks_for_new_triggers() {
 
 #[tokio::test]
 async fn what_is_in_force_keeps_its_generation() {
-    let mut rig = Rig::new(TABLES).await;
-    let before = rig.at.clone();
-    rig.files.source.execute("DROP TRIGGER highwater_capture_fence_delete_t").await;
-    assert!(mend(rig.fault("t").await).contains("fence_delete"));
+    let mut rig = Rig::bare(TABLES, TABLES, &["other"]).await;
     rig.install().await;
-    assert_eq!(rig.at, before, "the fence misses no change");
-    assert_eq!(rig.fault("t").await, None);
+    let before = rig.at.clone();
+    rig.files.source.execute("DROP TRIGGER highwater_capture_fence_delete_other").await;
+    assert!(mend(rig.fault("other").await).contains("fence_delete"));
     rig.install().await;
     assert_eq!(rig.at, before);
+    assert_eq!(rig.fault("other").await, None);
+    rig.install().await;
+    assert_eq!(rig.at, before);
+}
+
+#[tokio::test]
+async fn a_captured_table_has_no_trigger_that_reads_the_fence() {
+    let mut rig = Rig::bare(TABLES, TABLES, &["other"]).await;
+    rig.install().await;
+    let triggers =
+        "SELECT group_concat(name) FROM sqlite_master WHERE type = 'trigger' AND sql LIKE '%_fence\"%'";
+    let of_excluded = rig.files.source.value(triggers).await;
+    assert_eq!(of_excluded.matches("_other").count(), 3, "{of_excluded}");
+    assert_eq!(of_excluded.split(',').count(), 3, "{of_excluded}");
+    // A table that was excluded once is captured now.
+    let mut included = Rig::over(rig.files.clone(), &[]).await;
+    included.install().await;
+    let left = included.files.source.rows_as_text(triggers).await;
+    assert_eq!(left, [[None]]);
+}
+
+#[tokio::test]
+async fn capture_of_another_version_is_refused_before_anything_is_changed() {
+    let mut rig = Rig::new(TABLES).await;
+    rig.files
+        .source
+        .execute(
+            "UPDATE highwater_capture_meta SET version = 1; DROP TABLE highwater_capture_fence; \
+             CREATE TABLE highwater_capture_fence (only_row, raised, epoch, attempt)",
+        )
+        .await;
+    let error = rig.source.install(&rig.plan, &|_| {}).await.unwrap_err();
+    assert!(error.kind() == Kind::Refused && error.to_string().contains("version 1"), "{error}");
+    rig.files.source.execute("DROP TABLE highwater_capture_fence").await;
+    rig.files.source.execute("UPDATE highwater_capture_meta SET version = 2").await;
+    rig.install().await;
 }
 
 #[tokio::test]

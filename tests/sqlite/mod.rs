@@ -2,7 +2,10 @@
 
 mod capture;
 mod faults;
+mod fence;
+mod fence_load;
 mod keys;
+mod pinned;
 mod reading;
 mod rig;
 mod rules;

@@ -71,16 +71,43 @@ async fn poll_tells_which_tables_are_dirty() {
 async fn the_lag_is_that_of_the_oldest_dirty_entry() {
     let mut rig = Rig::new(TABLE).await;
     let t = rig.table("t");
-    assert_eq!(rig.source.measure(&[rig.watch(&t)]).await.unwrap().lags, [Lag::default()]);
+    assert_eq!(rig.source.measure(&[rig.watch(&t)]).await.unwrap().lags, [Some(Lag::default())]);
     rig.files.source.execute("INSERT INTO t VALUES (1, 1), (2, 2)").await;
     tokio::time::sleep(Duration::from_millis(300)).await;
     let measures = rig.source.measure(&[rig.watch(&t)]).await.unwrap();
-    let lag = measures.lags[0];
+    let lag = measures.lags[0].unwrap();
     assert!(lag.rows == 2 && lag.seconds > 0.25 && lag.seconds < 60.0, "{lag:?}");
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
     assert!((measures.now - now).abs() < 2.0 && measures.oldest_transaction.is_none());
     rig.drain("t").await;
-    assert_eq!(rig.source.measure(&[rig.watch(&t)]).await.unwrap().lags, [Lag::default()]);
+    assert_eq!(rig.source.measure(&[rig.watch(&t)]).await.unwrap().lags, [Some(Lag::default())]);
+}
+
+#[tokio::test]
+async fn the_lag_of_another_log_is_not_known() {
+    // A lost log, lost commits, a log that was made again, another database; the log of the other table counts.
+    for change in [
+        "DROP TABLE highwater_capture_log_t",
+        "UPDATE highwater_capture_log_t SET tag = 1",
+        "DELETE FROM highwater_capture_log_t",
+        "UPDATE highwater_capture_tables SET generation = 'x' WHERE name = 't'",
+        "DELETE FROM highwater_capture_tables WHERE name = 't'",
+    ] {
+        let mut rig = Rig::new(&format!("{TABLE}; CREATE TABLE s (a)")).await;
+        rig.files.source.execute("INSERT INTO t VALUES (1, 1)").await;
+        rig.drain("t").await;
+        rig.files.source.execute("DROP TRIGGER highwater_capture_seal_t").await;
+        rig.files.source.execute(change).await;
+        let (t, s) = (rig.table("t"), rig.table("s"));
+        let measures = rig.source.measure(&[rig.watch(&t), rig.watch(&s)]).await.unwrap();
+        assert_eq!(measures.lags, [None, Some(Lag::default())], "{change}");
+    }
+    let rig = Rig::new(TABLE).await;
+    let t = rig.table("t");
+    rig.files.source.execute("UPDATE highwater_capture_meta SET database = 'another'").await;
+    assert_eq!(rig.source.measure(&[rig.watch(&t)]).await.unwrap().lags, [None]);
+    rig.source.remove().await.unwrap();
+    assert_eq!(rig.source.measure(&[rig.watch(&t)]).await.unwrap().lags, [None]);
 }
 
 #[tokio::test]
@@ -178,6 +205,8 @@ async fn a_file_that_replaced_the_open_one_is_noticed() {
         rig.source.poll(&[rig.watch(&table)]).await.unwrap_err(),
         rig.source.inspect(&rig.plan).await.unwrap_err(),
         rig.batch("t", LIMITS).await.unwrap_err(),
+        rig.source.measure(&[rig.watch(&table)]).await.unwrap_err(),
+        rig.source.pinned().await.map(|_| ()).unwrap_err(),
     ] {
         assert!(error.kind() == Kind::Unavailable && error.summary().contains("replaced"), "{error}");
     }

@@ -1,14 +1,10 @@
-//! The target: transactions, triggers, counters, definitions, the lease, the fence.
+//! The target: transactions, triggers, counters, definitions, the lease.
 
-use std::time::Duration;
-
-use highwater::engine::{self, Arg, Definition, Feed, Lowered, Stamp};
+use highwater::engine::{self, Arg, Definition, Feed};
 use highwater::error::Kind;
 use highwater::model::{Block, Sequence, TableName, Value};
 
-use crate::support::soon;
-
-use super::rig::{Rig, endpoint, execute, options, plain};
+use super::rig::{Rig, endpoint, options};
 
 const TABLE: &str = "CREATE TABLE t (id INTEGER PRIMARY KEY, u UNIQUE, v)";
 
@@ -282,85 +278,6 @@ async fn one_process_holds_the_lease() {
     // It falls with whoever held it.
     drop(rig.target.try_lease("main").await.unwrap().unwrap());
     assert!(rig.target.try_lease("main").await.unwrap().is_some());
-}
-
-#[tokio::test]
-async fn the_fence_refuses_every_writer_of_every_table() {
-    let tables = format!(
-        "{TABLE}; CREATE TABLE kept (a); CREATE TABLE strict (id INT PRIMARY KEY NOT NULL, v TEXT NOT \
-            NULL) STRICT"
-    );
-    let mut rig = Rig::bare(&tables, &tables, &["kept"]).await;
-    rig.install().await;
-    rig.files.source.execute("INSERT INTO t VALUES (1, 'a', 1); INSERT INTO kept VALUES (1)").await;
-    let stamp = |attempt| Stamp { epoch: 0, attempt };
-    assert_eq!(rig.source.fence().await.unwrap().stamp, stamp(0));
-    assert!(rig.source.prove_fence(&rig.plan, stamp(1)).await.is_err(), "it is down");
-    rig.source.raise_fence(&rig.plan, stamp(2), soon()).await.unwrap();
-    assert_eq!(
-        rig.source.raise_fence(&rig.plan, stamp(2), soon()).await.unwrap_err().kind(),
-        Kind::Superseded
-    );
-    rig.source.prove_fence(&rig.plan, stamp(1)).await.unwrap();
-    for write in [
-        "INSERT INTO t VALUES (2, 'b', 1)",
-        "UPDATE t SET v = 2",
-        "DELETE FROM t",
-        "INSERT OR IGNORE INTO kept VALUES (2)",
-        "REPLACE INTO t VALUES (1, 'a', 2)",
-        "DELETE FROM kept",
-    ] {
-        let mut connection = rig.files.source.sqlite().connect().await;
-        let error = sqlx::raw_sql(sqlx::AssertSqlSafe(write)).execute(&mut connection).await.unwrap_err();
-        assert!(error.to_string().contains("highwater fence"), "{write}: {error}");
-    }
-    assert_eq!(rig.source.lower_fence(stamp(1)).await.unwrap_err().kind(), Kind::Superseded);
-    assert_eq!(rig.source.lower_fence(stamp(2)).await.unwrap(), Lowered::Down);
-    assert_eq!(rig.source.lower_fence(stamp(2)).await.unwrap(), Lowered::WasDown);
-    assert_eq!(
-        rig.source.raise_fence(&rig.plan, stamp(1), soon()).await.unwrap_err().kind(),
-        Kind::Superseded,
-        "a late request"
-    );
-    rig.files.source.execute("INSERT INTO t VALUES (2, 'b', 1); CREATE TABLE late (a)").await;
-    rig.source.raise_fence(&rig.plan, stamp(3), soon()).await.unwrap();
-    let error = rig.source.prove_fence(&rig.plan, stamp(1)).await.unwrap_err();
-    assert!(error.summary().contains("late"), "{error}");
-}
-
-#[tokio::test]
-async fn nobody_passes_a_fence_by_an_older_snapshot() {
-    for wal in [true, false] {
-        let rig = Rig::by_journal(wal, TABLE).await;
-        let mut old = plain(rig.files.source.sqlite()).await;
-        execute(&mut old, "PRAGMA busy_timeout = 0; BEGIN; SELECT * FROM t").await;
-        let (source, plan) = (rig.source.clone(), rig.plan.clone());
-        let raising =
-            tokio::spawn(
-                async move { source.raise_fence(&plan, Stamp { epoch: 0, attempt: 1 }, soon()).await },
-            );
-        tokio::time::sleep(Duration::from_millis(400)).await;
-        assert_eq!(raising.is_finished(), wal, "a reader without WAL is waited for");
-        if wal {
-            assert!(try_write(&mut old).await.is_err(), "its snapshot is too old to write");
-            assert_eq!(rig.source.prepared().await.unwrap(), []);
-        } else {
-            execute(&mut old, "ROLLBACK").await;
-        }
-        raising.await.unwrap().unwrap();
-        assert!(
-            try_write(&mut plain(rig.files.source.sqlite()).await)
-                .await
-                .unwrap_err()
-                .contains("highwater fence")
-        );
-        assert_eq!(rig.read("SELECT count(*) FROM t").await[0][0].as_deref(), Some("0"));
-    }
-}
-
-async fn try_write(connection: &mut sqlx::SqliteConnection) -> Result<(), String> {
-    let done = sqlx::raw_sql("INSERT INTO t VALUES (1, 'a', 1)").execute(connection).await;
-    done.map(|_| ()).map_err(|e| e.to_string())
 }
 
 #[tokio::test]

@@ -262,9 +262,8 @@ pub(super) async fn measure(source: &Inner, watch: &[Watch<'_>]) -> Result<Measu
             Lag::MOST
         );
         lags.push(match session.row(sql).await {
-            Ok(row) => lag(&row)?,
-            // Not known, hence not small.
-            Err(error) if is_missing(&error) => Lag { rows: Lag::MOST, seconds: f64::INFINITY },
+            Ok(row) => Some(lag(&row)?),
+            Err(error) if is_missing(&error) => None,
             Err(error) => return Err(error),
         });
     }

@@ -37,11 +37,11 @@ pub(super) async fn measure(source: &PostgresSource, watch: &[Watch<'_>]) -> Res
         ];
         parts.push(filled(include_str!("../../../sql/postgres/lag.sql"), &pairs));
     }
-    let mut lags = vec![Lag::default(); watch.len()];
+    let mut lags = vec![Some(Lag::default()); watch.len()];
     for row in together(&mut session, &parts).await? {
         let seconds = maybe(&row, 2).and_then(|s| s.parse::<f64>().ok()).unwrap_or(0.0);
         if let Some(lag) = lags.get_mut(number::<usize>(&row, 0)?) {
-            *lag = Lag { rows: number(&row, 1)?, seconds: seconds.max(0.0) };
+            *lag = Some(Lag { rows: number(&row, 1)?, seconds: seconds.max(0.0) });
         }
     }
     let row = session.row(include_str!("../../../sql/postgres/oldest_transaction.sql")).await?;

@@ -3,8 +3,8 @@
 //! Raising makes a trigger on each log, in one write transaction, so there is no moment in which half of the logs
 //! are fenced (docs/how-it-works.md, "a fence is not a flag"). No writer can pass: one that held the write lock
 //! before has committed before, so what it wrote lies before the barrier. With WAL a transaction that began to
-//! read earlier can't write once somebody else has committed (SQLITE_BUSY_SNAPSHOT), and raising is such a commit;
-//! without WAL that commit waits until nobody reads.
+//! read earlier can't write once another connection has committed (SQLITE_BUSY_SNAPSHOT), and raising is such a
+//! commit; without WAL that commit waits for every reader to end.
 //!
 //! Lowering writes a number. The triggers of that attempt and of earlier ones compare it with their own, and let
 //! entries pass from then on; they are dropped later.
@@ -31,7 +31,7 @@ use crate::model::{Plan, TablePlan, quote};
 /// How long lowering is tried while the commit finds readers in its way.
 const LOWER_PATIENCE: Duration = Duration::from_secs(60);
 
-/// How long dropping inert triggers waits for a writer: they disturb nobody.
+/// How long dropping inert triggers waits for a writer: they do no harm.
 const DROP_PATIENCE: Duration = Duration::from_millis(200);
 
 /// The pause between two attempts.
@@ -54,7 +54,7 @@ struct Row {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Standing {
     row: Option<Row>,
-    /// The greatest attempt that has a trigger on a log; 0 if there is none.
+    /// The greatest attempt that has a trigger on a log; 0 without any.
     trigger: i64,
 }
 
@@ -192,7 +192,7 @@ async fn lower_once(db: &Db, names: &Names, stamp: Stamp) -> Result<Lowered> {
     })
 }
 
-/// Drops the triggers of lowered attempts; false when somebody was in the way.
+/// Drops the triggers of lowered attempts; false when the file was locked.
 pub(super) async fn drop_lowered(db: &Db, names: &Names) -> Result<bool> {
     let what = "dropping the triggers of a lowered fence";
     let mut session = db.reading(what).await?;
@@ -352,7 +352,7 @@ pub(super) async fn try_out(db: &Db, names: &Names) -> Result<()> {
     session.undo().await.doing(&db.place, what)
 }
 
-/// The holder of the write lock. It can't be seen who that is; until somebody commits it is taken for the same
+/// The holder of the write lock. It can't be seen who that is; until the next commit it is taken for the same
 /// transaction.
 pub(super) async fn writers(source: &Inner) -> Result<Vec<Writer>> {
     let db = &source.db;

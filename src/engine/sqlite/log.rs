@@ -161,7 +161,7 @@ impl Watcher {
         row.try_get_unchecked(0).doing(place, "looking for changes")
     }
 
-    /// For each table whether its log is dirty; the logs are read only if somebody wrote.
+    /// For each table whether its log is dirty; the logs are read only after a commit.
     pub(super) async fn poll(
         &mut self,
         names: &Names,
@@ -248,27 +248,35 @@ async fn some_ends(
     Ok(ends)
 }
 
-/// How far behind the tables are.
+/// How far behind the tables are. Only the log that a watermark belongs to tells: of another one, and of one that
+/// lost the entry at the watermark, the lag is not known.
 pub(super) async fn measure(db: &Db, names: &Names, watch: &[Watch<'_>]) -> Result<Measures> {
     let what = "measuring the lag";
+    db.check_file()?;
     let mut session = db.reading(what).await?;
     let now = session.one("SELECT (julianday('now') - 2440587.5) * 86400.0").await.doing(&db.place, what)?;
     let now: f64 = now.try_get_unchecked(0).doing(&db.place, what)?;
+    let origins = origins(&mut session, names).await.doing(&db.place, what)?;
     let mut lags = Vec::with_capacity(watch.len());
     for w in watch {
+        let origin = (w.origin.identity.database.as_str(), w.origin.generation.as_str());
+        let found = origins.get(&w.table.source.name);
+        if found.is_none_or(|(database, generation)| (database.as_str(), generation.as_str()) != origin) {
+            lags.push(None);
+            continue;
+        }
+        let mark = mark(w.watermark)?;
         let log = quote(&names.log(&w.table.source.name));
         let sql = format!(
             "SELECT (SELECT count(*) FROM (SELECT 1 FROM {log} WHERE id > ?1 LIMIT {})), \
-             (SELECT captured_at FROM {log} WHERE id > ?1 ORDER BY id LIMIT 1)",
+             (SELECT captured_at FROM {log} WHERE id > ?1 ORDER BY id LIMIT 1), \
+             ?1 = 0 OR EXISTS (SELECT 1 FROM {log} WHERE id = ?1 AND tag = ?2)",
             Lag::MOST
         );
-        let args = integers(&[mark(w.watermark)?.id]).doing(&db.place, what)?;
+        let args = integers(&[mark.id, mark.tag]).doing(&db.place, what)?;
         lags.push(match session.all(sql, args).await {
-            Ok(rows) => {
-                rows.first().map_or(Ok(Lag::default()), |row| lag(row, now)).doing(&db.place, what)?
-            }
-            // Not known, hence not small.
-            Err(error) if fault::is_missing(&error) => Lag { rows: Lag::MOST, seconds: f64::INFINITY },
+            Ok(rows) => rows.first().map_or(Ok(None), |row| lag(row, now)).doing(&db.place, what)?,
+            Err(error) if fault::is_missing(&error) => None,
             Err(error) => return Err(fault::classify(error, &db.place, what)),
         });
     }
@@ -276,9 +284,28 @@ pub(super) async fn measure(db: &Db, names: &Names, watch: &[Watch<'_>]) -> Resu
     Ok(Measures { lags, oldest_transaction: None, now })
 }
 
-fn lag(row: &sqlx::sqlite::SqliteRow, now: f64) -> Result<Lag, sqlx::Error> {
+/// Database and generation of each captured table; none where capture is not installed.
+async fn origins(
+    session: &mut Session,
+    names: &Names,
+) -> Result<HashMap<String, (String, String)>, sqlx::Error> {
+    let sql = format!(
+        "SELECT t.name, m.database, t.generation FROM {} AS m, {} AS t",
+        names.meta(),
+        names.tables()
+    );
+    let rows = match session.all(sql, SqliteArguments::default()).await {
+        Err(error) if fault::is_missing(&error) => return Ok(HashMap::new()),
+        rows => rows?,
+    };
+    rows.iter().map(|row| Ok((text(row, 0)?, (text(row, 1)?, text(row, 2)?)))).collect()
+}
+
+fn lag(row: &sqlx::sqlite::SqliteRow, now: f64) -> Result<Option<Lag>, sqlx::Error> {
     let oldest: Option<f64> = row.try_get_unchecked(1)?;
-    Ok(Lag { rows: integer(row, 0)?.unsigned_abs(), seconds: oldest.map_or(0.0, |at| (now - at).max(0.0)) })
+    let lag =
+        Lag { rows: integer(row, 0)?.unsigned_abs(), seconds: oldest.map_or(0.0, |at| (now - at).max(0.0)) };
+    Ok((integer(row, 2)? != 0).then_some(lag))
 }
 
 /// Removes some entries below the watermark, never the one at it: by that one it is noticed when

@@ -2,8 +2,8 @@
 //! share.
 //!
 //! SQLite offers no snapshot that two connections can share, so the reads take turns. A read of a keyless table
-//! is one statement and holds its turn until the last row was handed over: whoever reads such a stream makes no
-//! other read of the same snapshot before its end.
+//! is one statement and holds its turn until the last row was handed over: the task that reads such a stream makes
+//! no other read of the same snapshot before its end.
 //!
 //! Without WAL the open transaction keeps production from committing.
 
@@ -42,6 +42,29 @@ impl Pin {
                 sqlx::query("ROLLBACK").execute(&mut *connection).await.doing(place, WHAT)?;
                 Err(Error::new(Kind::Unavailable, format!("{place}: the snapshot that was held is lost")))
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::ConnectOptions;
+    use sqlx::sqlite::SqliteConnectOptions;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_snapshot_that_is_lost_is_never_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let how = SqliteConnectOptions::new().filename(folder.path().join("f.db")).create_if_missing(true);
+        let pin = Pin::take(how.connect().await.unwrap(), "here").await.unwrap();
+        for _ in 0..2 {
+            drop(pin.turn("here").await.unwrap());
+        }
+        // As SQLite does by itself when the disk fails.
+        sqlx::query("ROLLBACK").execute(&mut *pin.0.lock().await).await.unwrap();
+        for _ in 0..2 {
+            assert_eq!(pin.turn("here").await.unwrap_err().kind(), Kind::Unavailable);
         }
     }
 }
