@@ -7,7 +7,7 @@ use crate::copy;
 use crate::engine::{self, CaptureHere, Feed, Identity, Options, Origin, Source, Target};
 use crate::error::{At, Error, Kind, Result};
 use crate::ledger::{self, Actor, Entry, Ledger};
-use crate::model::{Finding, Phase, Plan, TableName, TablePlan};
+use crate::model::{Finding, Phase, Plan, TableName, TablePlan, TableState};
 use crate::plan::{self, Circumstances, TableDiff};
 use crate::settings::{DatabaseSettings, Settings};
 use crate::status::Board;
@@ -282,23 +282,7 @@ pub async fn prepare(
     let left_out = stopped.iter().filter(|t| known.left_out.contains(&t.label()));
     let registered: Vec<TablePlan> = plan.tables.iter().chain(left_out).cloned().collect();
     ledger.register(&identity, &plan.hash, &registered).await?;
-    for entry in ledger.read().await?.tables.iter().filter(|t| plan.table(&t.label).is_none()) {
-        let blocker = plan.blockers.iter().find(|b| b.table.as_ref() == Some(&entry.label));
-        let unwanted = |name: &TableName| !database.wants(name.schema.as_deref(), &name.name);
-        if plan.excluded.iter().any(|name| name.to_string() == entry.label && unwanted(name)) {
-            if known.upgraded_at.is_none() || known.left_out.contains(&entry.label) {
-                ledger.forget(&entry.label).await?;
-            } else {
-                ledger.set_stopped(&entry.label, Some(EXCLUDED_SINCE_UPGRADE)).await?;
-            }
-        } else if let Some(blocker) = blocker {
-            let reason = format!("{}; to do: {}", blocker.what, blocker.remedy);
-            ledger.set_stopped(&entry.label, Some(&reason)).await?;
-        } else {
-            let reason = "the source has no such table any more; to do: add it to `exclude` if that is meant";
-            ledger.set_stopped(&entry.label, Some(reason)).await?;
-        }
-    }
+    stop_others(&ledger, database, &plan).await?;
     let entry = ledger.read().await?;
     let mut pair = Pair {
         database: database.clone(),
@@ -319,6 +303,33 @@ pub async fn prepare(
         }
     }
     Ok((pair, generations))
+}
+
+/// Forgets tables that the settings exclude, and stops those of the ledger that can't be carried, with the reason.
+async fn stop_others(ledger: &Ledger, database: &DatabaseSettings, plan: &Plan) -> Result<()> {
+    let known = ledger.read().await?;
+    for entry in known.tables.iter().filter(|t| plan.table(&t.label).is_none()) {
+        let blocker = plan.blockers.iter().find(|b| b.table.as_ref() == Some(&entry.label));
+        let unwanted = |name: &TableName| !database.wants(name.schema.as_deref(), &name.name);
+        let is_excluded = plan.excluded.iter().any(|name| name.to_string() == entry.label && unwanted(name));
+        let reason = match (is_excluded, blocker) {
+            (true, _) if known.upgraded_at.is_none() || known.left_out.contains(&entry.label) => {
+                ledger.forget(&entry.label).await?;
+                continue;
+            }
+            (true, _) => EXCLUDED_SINCE_UPGRADE.to_string(),
+            (false, Some(blocker)) => format!("{}; to do: {}", blocker.what, blocker.remedy),
+            (false, None) => {
+                "the source has no such table any more; to do: add it to `exclude` if that is meant"
+                    .to_string()
+            }
+        };
+        if entry.state != TableState::Stopped {
+            tracing::error!(database = %database.name, table = %entry.label, %reason, "table stopped");
+        }
+        ledger.set_stopped(&entry.label, Some(&reason)).await?;
+    }
+    Ok(())
 }
 
 /// Makes a database ready to be looked at while its target's schema is being upgraded: with the plans that
