@@ -277,9 +277,9 @@ pub async fn prepare(
     if ledger.notice_restore(&plan.tables).await? {
         tracing::warn!(database = %database.name, "the target was restored: replay goes on from there");
     }
-    let known = ledger.read().await?;
     // Those that were not part of the upgrade are registered to be shown as stopped.
-    let left_out = stopped.iter().filter(|t| known.left_out.contains(&t.label()));
+    let known = entry.map(|e| e.left_out).unwrap_or_default();
+    let left_out = stopped.iter().filter(|t| known.contains(&t.label()));
     let registered: Vec<TablePlan> = plan.tables.iter().chain(left_out).cloned().collect();
     ledger.register(&identity, &plan.hash, &registered).await?;
     stop_others(&ledger, database, &plan).await?;
