@@ -10,7 +10,7 @@ use crate::ledger::{self, Actor, Entry, Ledger, Nonce};
 use crate::model::{Finding, Plan, Schema, TableName, TablePlan};
 use crate::plan::{self, Circumstances, TableDiff};
 use crate::settings::{DatabaseSettings, Settings};
-use crate::state::{AttemptState, Phase, Task};
+use crate::state::{AttemptState, Phase, TableState, Task};
 use crate::status::Board;
 use crate::throttle::Throttle;
 
@@ -339,28 +339,12 @@ async fn prepare_under(
     if ledger.notice_restore(&plan.tables).await? {
         tracing::warn!(database = %database.name, "the target was restored: replay goes on from there");
     }
-    let known = ledger.read().await?;
     // Those that were not part of the upgrade are registered to be shown as stopped.
-    let left_out = stopped.iter().filter(|t| known.left_out.contains(&t.label()));
+    let known = entry.map(|e| e.left_out).unwrap_or_default();
+    let left_out = stopped.iter().filter(|t| known.contains(&t.label()));
     let registered: Vec<TablePlan> = plan.tables.iter().chain(left_out).cloned().collect();
     ledger.register(&identity, &plan.hash, &registered).await?;
-    for entry in ledger.read().await?.tables.iter().filter(|t| plan.table(&t.label).is_none()) {
-        let blocker = plan.blockers.iter().find(|b| b.table.as_ref() == Some(&entry.label));
-        let unwanted = |name: &TableName| !database.wants(name.schema.as_deref(), &name.name);
-        if plan.excluded.iter().any(|name| name.to_string() == entry.label && unwanted(name)) {
-            if known.upgraded_at.is_none() || known.left_out.contains(&entry.label) {
-                ledger.forget(&entry.label).await?;
-            } else {
-                ledger.stop(&entry.label, EXCLUDED_SINCE_UPGRADE).await?;
-            }
-        } else if let Some(blocker) = blocker {
-            let reason = format!("{}; to do: {}", blocker.what, blocker.remedy);
-            ledger.stop(&entry.label, &reason).await?;
-        } else {
-            let reason = "the source has no such table any more; to do: add it to `exclude` if that is meant";
-            ledger.stop(&entry.label, reason).await?;
-        }
-    }
+    stop_others(&ledger, database, &plan).await?;
     let entry = ledger.read().await?;
     let mut pair = Pair {
         database: database.clone(),
@@ -382,6 +366,33 @@ async fn prepare_under(
         }
     }
     Ok((pair, generations))
+}
+
+/// Forgets tables that the settings exclude, and stops those of the ledger that can't be carried, with the reason.
+async fn stop_others(ledger: &Ledger, database: &DatabaseSettings, plan: &Plan) -> Result<()> {
+    let known = ledger.read().await?;
+    for entry in known.tables.iter().filter(|t| plan.table(&t.label).is_none()) {
+        let blocker = plan.blockers.iter().find(|b| b.table.as_ref() == Some(&entry.label));
+        let unwanted = |name: &TableName| !database.wants(name.schema.as_deref(), &name.name);
+        let is_excluded = plan.excluded.iter().any(|name| name.to_string() == entry.label && unwanted(name));
+        let reason = match (is_excluded, blocker) {
+            (true, _) if known.upgraded_at.is_none() || known.left_out.contains(&entry.label) => {
+                ledger.forget(&entry.label).await?;
+                continue;
+            }
+            (true, _) => EXCLUDED_SINCE_UPGRADE.to_string(),
+            (false, Some(blocker)) => format!("{}; to do: {}", blocker.what, blocker.remedy),
+            (false, None) => {
+                "the source has no such table any more; to do: add it to `exclude` if that is meant"
+                    .to_string()
+            }
+        };
+        if entry.state != TableState::Stopped {
+            tracing::error!(database = %database.name, table = %entry.label, %reason, "table stopped");
+        }
+        ledger.stop(&entry.label, &reason).await?;
+    }
+    Ok(())
 }
 
 /// Takes the term of the lease, with the lease held. What an earlier holder left behind ends here: its open
