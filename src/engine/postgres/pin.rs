@@ -43,7 +43,9 @@ impl PostgresSource {
         flushed(self, &mut session, &lsn).await?;
         session.close();
         let pin = Pin { id, snapshot, _holder: Mutex::new(holder) };
-        Ok(PostgresSource { pin: Some(Arc::new(pin)), ..self.clone() })
+        let mut pinned = self.clone();
+        pinned.pin = Some(Arc::new(pin));
+        Ok(pinned)
     }
 
     /// What a transaction that reads is to begin with. In a held snapshot it is begun already: that the
