@@ -171,25 +171,25 @@ async fn lowering_does_not_wait_for_refused_writers_that_stay_open(kind: Kind) {
         ],
     };
     let mut pool = Vec::new();
-    for settings in sessions {
+    for (n, settings) in sessions.iter().enumerate() {
         let mut writer = case.database.connect().await;
         execute(&mut writer, settings).await;
-        execute(&mut writer, "START TRANSACTION; SELECT * FROM w").await;
-        fenced(&mut writer, "INSERT INTO t VALUES (5, 5)").await;
+        execute(&mut writer, "START TRANSACTION").await;
+        fenced(&mut writer, &format!("INSERT INTO t VALUES ({}, 5)", 50 + n)).await;
         pool.push(writer);
     }
     let mut dump = case.database.connect().await;
     execute(&mut dump, &format!("START TRANSACTION; SELECT * FROM {}", case.log_of("t"))).await;
     assert_eq!(case.lower(2).await, Lowered::Down);
-    case.execute("INSERT INTO t VALUES (6, 6); UPDATE w SET v = 6").await;
+    case.execute("INSERT INTO t VALUES (600, 6); UPDATE w SET v = 6").await;
     assert!(!case.source.drop_lowered().await.unwrap(), "the log is being read");
-    case.execute("INSERT INTO t VALUES (7, 7)").await;
+    case.execute("INSERT INTO t VALUES (700, 7)").await;
     for connection in pool.iter_mut().chain([&mut dump]) {
         execute(connection, "ROLLBACK").await;
     }
     assert!(case.source.drop_lowered().await.unwrap());
     assert_eq!(fences(&case).await, Vec::<String>::new());
-    execute(&mut pool[0], "INSERT INTO t VALUES (8, 8)").await;
+    execute(&mut pool[0], "INSERT INTO t VALUES (800, 8)").await;
 }
 
 /// The names of the fence's triggers on the database's logs.
@@ -213,7 +213,9 @@ async fn a_raise_that_arrives_after_its_lowering_is_inert(kind: Kind) {
     for name in &names {
         let made = rows_as_text(&mut late, &format!("SHOW CREATE TRIGGER highwater_capture.{name}")).await;
         let made = made[0][2].clone().unwrap();
-        requests.push(made.replace(&format!("`{name}`"), &format!("`highwater_capture`.`{name}`")));
+        let whole = format!("`highwater_capture`.`{name}`");
+        // MySQL leaves the database out.
+        requests.push(if made.contains(&whole) { made } else { made.replace(&format!("`{name}`"), &whole) });
     }
     assert_eq!(case.lower(2).await, Lowered::Down);
     assert!(case.source.drop_lowered().await.unwrap());

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::session::{Session, number, text};
+use super::session::{Session, maybe, number, text};
 use super::source::Inner;
 use crate::engine::Record;
 use crate::error::{Error, Kind, Result};
@@ -21,6 +21,10 @@ const PAUSES: [u64; 5] = [1, 2, 5, 10, 20];
 /// After how many looks the flush is forced.
 const LOOKS: usize = 3;
 
+/// How long MySQL's status may show less than what was committed, where commits don't wait for the disk: its log
+/// writer sleeps for up to a tenth of a second.
+const LAG: Duration = Duration::from_millis(250);
+
 /// How far the redo log is written, and how far it is on disk.
 #[derive(Debug, Clone, Copy)]
 struct Redo {
@@ -28,19 +32,42 @@ struct Redo {
     flushed: u64,
 }
 
+/// How far the redo log stood at a moment.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Position {
+    at: u64,
+    /// Whether commits of that moment may lie beyond it (see [`LAG`]).
+    lags: bool,
+}
+
 /// What tells how far the redo log is. The names differ: MySQL has `Innodb_redo_log_current_lsn`, MariaDB
 /// `Innodb_lsn_current`.
-pub(super) const POSITION: &str = "SHOW GLOBAL STATUS LIKE 'Innodb%lsn%'";
+pub(super) const POSITION: &str = "SHOW GLOBAL STATUS LIKE 'Innodb%lsn%'; \
+    SHOW GLOBAL VARIABLES LIKE 'innodb_flush_log_at_trx_commit'";
 
 /// How far the redo log stood, by the answer to [`POSITION`]; `None` when the server does not tell (MySQL
 /// before 8.0.30): then its restarts are watched instead, as a part of [`crate::engine::Identity::life`].
-pub(super) fn position(status: &[Record]) -> Result<Option<u64>> {
-    Ok(redo(status)?.map(|redo| redo.current))
+pub(super) fn position(status: &[Record]) -> Result<Option<Position>> {
+    let says = |wanted: &str, value: fn(&str) -> bool| {
+        status.iter().any(|row| maybe(row, 0) == Some(wanted) && maybe(row, 1).is_some_and(value))
+    };
+    let lags = says("Innodb_redo_log_current_lsn", |_| true)
+        && says("innodb_flush_log_at_trx_commit", |value| value != "1");
+    Ok(redo(status)?.map(|redo| Position { at: redo.current, lags }))
 }
 
 /// Waits until the redo log is on disk up to `position`. No transaction may be open in the session.
-pub(super) async fn flushed(source: &Inner, session: &mut Session, position: Option<u64>) -> Result<()> {
-    let Some(position) = position else { return Ok(()) };
+pub(super) async fn flushed(source: &Inner, session: &mut Session, position: Option<Position>) -> Result<()> {
+    let Some(mut position) = position else { return Ok(()) };
+    if position.lags {
+        // MySQL flushes all that is committed before it answers.
+        if session.execute("FLUSH LOCAL ENGINE LOGS").await.is_ok() {
+            return Ok(());
+        }
+        tokio::time::sleep(LAG).await;
+        position = self::position(&session.query(POSITION).await?)?.unwrap_or(position);
+    }
+    let position = position.at;
     let end = Instant::now() + PATIENCE;
     let mut looks = 0;
     while redo(&session.query(POSITION).await?)?.is_some_and(|redo| redo.flushed < position) {

@@ -62,7 +62,7 @@ pub(super) struct Opened {
     /// The log.
     pub(super) log: Log,
     /// How far the redo log stood when the snapshot was there (see [`flush`]).
-    pub(super) position: Option<u64>,
+    pub(super) position: Option<flush::Position>,
 }
 
 /// A log whose origin was checked in a session's transaction.
@@ -174,7 +174,7 @@ fn doubtful(label: &str, why: &str) -> Error {
 pub(super) async fn settle(
     source: &Inner,
     session: Reader,
-    position: Option<u64>,
+    position: Option<flush::Position>,
     origin: &Origin,
     label: &str,
 ) -> Result<()> {

@@ -2,8 +2,9 @@
 //!
 //! A source that is pinned ([`crate::engine::Source::pinned`]) has one session whose transaction keeps the view of
 //! all tables that it began with. All its reads take turns on that session, a stream until its end. After a read
-//! the transaction goes back to its savepoint, which gives up the locks on definitions: production's DDL does not
-//! wait for the snapshot. A table that was altered or emptied meanwhile can't be read in it any more (error 1412).
+//! the transaction goes back to its savepoint, which on MySQL gives up the locks on definitions: production's DDL
+//! does not wait for the snapshot, and a table that was altered or emptied since can't be read in it any more (error
+//! 1412). On MariaDB DDL waits until the snapshot is given up.
 //! `docs/how-it-works.md`, "states are read after keys".
 
 use std::ops::{Deref, DerefMut};
@@ -52,7 +53,7 @@ impl Reader {
 
     /// Ends the read, once the source can't lose any more what it saw: the held snapshot waited for that when it
     /// was taken.
-    pub(super) async fn end(self, source: &Inner, position: Option<u64>) -> Result<()> {
+    pub(super) async fn end(self, source: &Inner, position: Option<flush::Position>) -> Result<()> {
         match self {
             Reader::Own(mut session) => {
                 session.execute("COMMIT").await?;

@@ -7,6 +7,7 @@ use sqlx::mysql::MySqlRow;
 use sqlx::{AssertSqlSafe, Either};
 use tokio::sync::mpsc;
 
+use super::flush::Position;
 use super::log::{self, Log, MOST_RANGES, Opened, beyond, seen, settle};
 use super::pin;
 use super::select::{Reading, Selection};
@@ -171,7 +172,7 @@ struct Reader {
     selection: Selection,
     staged: bool,
     sender: mpsc::Sender<Result<Block>>,
-    position: Option<u64>,
+    position: Option<Position>,
 }
 
 impl Reader {
