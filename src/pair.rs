@@ -1,5 +1,7 @@
 //! A database at work: both sides connected, the plan, the ledger.
 
+mod unannounced;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -13,6 +15,9 @@ use crate::settings::{DatabaseSettings, Settings};
 use crate::state::{AttemptState, Phase, TableState, Task};
 use crate::status::Board;
 use crate::throttle::Throttle;
+
+pub use unannounced::unannounced;
+use unannounced::{EXCLUDED_SINCE_UPGRADE, included_since_upgrade, keep_unannounced};
 
 /// How many tables replay at the same time.
 pub const REPLAY_JOBS: usize = 4;
@@ -507,86 +512,6 @@ fn assemble(
         board: board.clone(),
         hold: None,
     }
-}
-
-/// Puts the plans back that tables were copied under whose target was changed since. Returns why each of
-/// them can't go on.
-fn keep_unannounced(plan: &mut Plan, entry: Option<&Entry>) -> Generations {
-    let mut changed = Generations::new();
-    let upgraded = entry.is_some_and(|e| e.upgraded_at.is_some());
-    for table in &mut plan.tables {
-        let label = table.label();
-        let known = entry.into_iter().flat_map(|e| &e.tables).find(|t| t.label == label);
-        let kept = known.filter(|t| t.watermark.is_some()).and_then(|t| t.plan.as_ref());
-        if let Some((kept, finding)) = kept.and_then(|kept| Some((kept, unannounced(kept, table, upgraded)?)))
-        {
-            *table = kept.clone();
-            changed.insert(label, Err(Error::table(finding.what).remedy(finding.remedy)));
-        }
-    }
-    changed
-}
-
-/// Why a table stops that the settings of this process exclude, and those of `highwater upgrade --done` did not:
-/// forgotten, its rows would be production's again under the next process that includes it.
-const EXCLUDED_SINCE_UPGRADE: &str = "the settings exclude it, and it was part of the upgrade; to do: start highwater \
-                                      with the settings that `highwater upgrade --done` had; if it is meant to be \
-                                      excluded: `highwater upgrade --begin`, then `--done`";
-
-/// What forbids carrying tables that the settings of `highwater upgrade --done` excluded: which rows of them the
-/// upgrade made or deleted is not known, so replay would undo the upgrade.
-fn included_since_upgrade(plan: &Plan, entry: &Entry) -> Vec<Finding> {
-    let remedy = "start highwater with the settings that `highwater upgrade --done` had; if it is meant to be included: \
-                  `highwater upgrade --begin`, then `--done`";
-    let what = "the settings include it, and excluded it when its upgrade was done";
-    let left_out = plan.tables.iter().filter(|t| entry.left_out.contains(&t.label()));
-    left_out.map(|t| Finding::of(&t.source, what, remedy)).collect()
-}
-
-/// What forbids going on with a table whose target was changed while the source was not, and no upgrade
-/// was announced: copied anew, it would lose what that change did to its rows. Once the schema is `upgraded`
-/// other rules forbid it, too: those of a process that was started before, or with other settings, would
-/// undo the upgrade.
-pub fn unannounced(kept: &TablePlan, now: &TablePlan, upgraded: bool) -> Option<Finding> {
-    let on_target = |t: &TablePlan| {
-        let mut columns: Vec<(String, String)> =
-            t.columns.iter().map(|c| (c.target.clone(), c.target_type.clone())).collect();
-        columns.sort();
-        (columns, t.target.clone())
-    };
-    let same_choice = kept.key == now.key && kept.rule.filter == now.rule.filter;
-    if !knows_carried(kept, now) || !knows_carried(now, kept) || !(same_choice || upgraded) {
-        return None;
-    }
-    let (what, remedy) = if upgraded && kept.decision() != now.decision() {
-        (
-            format!("{} or its rules are not what they were when its upgrade was done", now.target),
-            "start highwater with the settings that `highwater upgrade --done` had; if it is meant to be so: `highwater \
-             upgrade --begin`, then `--done`, and what is replayed from then on goes by it",
-        )
-    } else if on_target(kept) != on_target(now) {
-        (
-            format!("{} was changed since it was copied, and no upgrade was announced", now.target),
-            "if it is meant to be so: `highwater upgrade --begin`, then `--done`, and replay goes on into it; else \
-             change it back",
-        )
-    } else {
-        return None;
-    };
-    Some(Finding::of(&now.source, what, remedy))
-}
-
-/// Whether the source columns that `one` carries as they are mean something to the `other` plan: else the
-/// source was changed.
-fn knows_carried(one: &TablePlan, other: &TablePlan) -> bool {
-    one.columns.iter().filter(|c| c.expression.is_none()).all(|carried| {
-        let is_read = other.rule.reads.contains(&carried.source)
-            || other.rule.also.iter().any(|c| c.name == carried.source);
-        is_read
-            || other.columns.iter().any(|c| {
-                c.expression.is_none() && c.source == carried.source && c.source_type == carried.source_type
-            })
-    })
 }
 
 /// For each table its log's generation, or why it has none.

@@ -23,7 +23,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::cutover::compare::{self, Counted};
-use crate::engine::{Lease, Verdict, Watch};
+use crate::engine::{Lag, Lease, Verdict, Watch};
 use crate::error::{Error, Kind, Policy, Result};
 use crate::fault;
 use crate::follow::{Ended, Follow, Goal};
@@ -332,7 +332,10 @@ async fn too_much(pair: &Pair) -> Result<Option<String>> {
         let known = known.and_then(|t| t.watermark.as_ref().zip(t.origin.as_ref()));
         watches.extend(known.map(|(watermark, origin)| Watch { table, watermark, origin }));
     }
-    let lags = pair.sides.source.measure(&watches).await?.lags;
+    let lags: Option<Vec<Lag>> = pair.sides.source.measure(&watches).await?.lags.into_iter().collect();
+    let Some(lags) = lags else {
+        return Ok(Some("how much is dirty can't be measured".to_string()));
+    };
     let dirty = || watches.iter().zip(&lags).filter(|(_, lag)| lag.rows > 0);
     let keys: u64 =
         dirty().filter(|(w, _)| w.table.strategy == Strategy::Keyed).map(|(_, lag)| lag.rows).sum();
