@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use highwater::engine::{Lowered, Stamp};
 use highwater::error::Kind;
-use highwater::follow::{Follow, Goal, Under};
+use highwater::follow::{Follow, Goal};
 use highwater::state::TableState;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -318,7 +318,8 @@ async fn nothing_is_copied_under_the_fence(engine: Engine) {
         extents.insert(table.label(), working.sides.source.extent(table).await.unwrap());
         generations.insert(table.label(), Ok("another".to_owned()));
     }
-    let goal = Goal::Reach { extents, under: Under::Fence };
+    working.ledger.open_attempt(working.sides.source.fence().await.unwrap().stamp).await.unwrap();
+    let goal = Goal::Reach(extents);
     let follow = Follow::new(working.clone(), goal, CancellationToken::new()).await.unwrap();
     let ended = follow.run(&generations, lease.as_mut(), &mut mpsc::channel(1).1).await;
     assert_eq!(ended.map_err(|e| e.kind()), Err(Kind::NotConverged));

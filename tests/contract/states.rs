@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use highwater::error::{Kind, Result};
+use highwater::ledger::{Voidable, Voided};
 use highwater::pair;
 use highwater::state::{AttemptState, Phase, TableState};
 
@@ -63,7 +64,7 @@ async fn taking_the_lease_makes_an_open_attempt_void_and_lowers_its_fence(engine
     let new = pair::take_term(sides, &old).await.unwrap();
     assert_eq!(new.read().await.unwrap().attempt.state, AttemptState::Void);
     bench.pair.source.execute("UPDATE parents SET note = 'x' WHERE id = 1").await;
-    superseded(old.finish_attempt(stamp).await);
+    superseded(old.make_final(stamp, 0).await);
     assert_eq!(phase(&bench).await, Phase::Replaying);
 }
 
@@ -72,16 +73,18 @@ async fn a_void_attempt_never_becomes_final(engine: Engine) {
     let ledger = &bench.working.ledger;
     let stamp = ledger.open_attempt(bench.entry_stamp().await).await.unwrap();
     assert_eq!(stamp.attempt % 2, 0, "room for its lowering");
-    ledger.void_attempt(stamp).await.unwrap();
-    superseded(ledger.finish_attempt(stamp).await);
-    ledger.void_attempt(stamp).await.unwrap();
+    ledger.make_void(stamp, Voidable::Final).await.unwrap();
+    superseded(ledger.make_final(stamp, 0).await);
+    ledger.make_void(stamp, Voidable::Final).await.unwrap();
     let next = ledger.open_attempt(stamp).await.unwrap();
     assert!(next.attempt > stamp.attempt);
-    ledger.void_attempt(stamp).await.unwrap();
-    ledger.finish_attempt(next).await.unwrap();
+    ledger.make_void(stamp, Voidable::Final).await.unwrap();
+    ledger.make_final(next, 0).await.unwrap();
     assert_eq!(phase(&bench).await, Phase::Final);
     superseded(ledger.open_attempt(next).await);
-    ledger.void_attempt(next).await.unwrap();
+    assert_eq!(ledger.make_void(next, Voidable::Open).await.unwrap(), Voided::Final, "a dying attempt leaves it");
+    assert_eq!(phase(&bench).await, Phase::Final);
+    ledger.make_void(next, Voidable::Final).await.unwrap();
     assert_eq!(phase(&bench).await, Phase::Replaying);
 }
 

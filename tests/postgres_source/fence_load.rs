@@ -96,7 +96,7 @@ async fn write(connection: &mut PgConnection, number: usize) -> Result<(), sqlx:
         let prepared = sqlx::query("INSERT INTO t (v) VALUES ($1)").bind("prepared");
         return connection.execute(prepared).await.map(drop);
     }
-    let mut copy = sqlx::postgres::PgConnection::copy_in_raw(connection, "COPY p (v) FROM STDIN").await?;
+    let mut copy = PgConnection::copy_in_raw(connection, "COPY p (v) FROM STDIN").await?;
     copy.send("copied\nand copied\n".as_bytes()).await?;
     copy.finish().await.map(drop)
 }
