@@ -13,10 +13,10 @@ use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
 use super::engine::Pair;
-use super::wait::{eventually, within};
+use super::wait::{eventually, patience, within};
 use super::workspace::{self, Watched, Workspace, free_port, next_number};
 
-/// How long a command may take, and a daemon to log or do what is waited for.
+/// How long a command may take, and a daemon to log or do what is waited for, on an idle machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A folder with a `highwater.toml`, and the program to run in it.
@@ -342,7 +342,7 @@ impl Daemon {
 
     /// Waits for its end; the exit code, or `None` when a signal ended it.
     pub async fn wait(mut self) -> Option<i32> {
-        let status = tokio::time::timeout(PATIENCE, self.child.wait()).await;
+        let status = tokio::time::timeout(patience(PATIENCE), self.child.wait()).await;
         let status = status.unwrap_or_else(|_| panic!("the daemon does not end:\n{}", end_of(&self.log())));
         status.expect("a child").code()
     }

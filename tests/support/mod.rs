@@ -12,6 +12,7 @@
 //! | a backup of a target | [`Backup::of`] |
 //! | the seeds of random work | [`seeds`] |
 //! | to wait for something | [`eventually`] |
+//! | to be timed without using any of these | [`clock::start`] |
 //!
 //! Everything lives in one folder per test process, and a guard (see `workspace`) removes it and
 //! ends every process in it when the test process is gone, however it went.
@@ -22,6 +23,7 @@
 mod engine;
 
 mod backup;
+pub mod clock;
 pub mod compare;
 mod database;
 mod highwater;
@@ -33,6 +35,7 @@ mod selftest_mysql;
 mod server;
 mod site;
 mod sqlite;
+mod sweep;
 mod wait;
 mod watch;
 mod workspace;

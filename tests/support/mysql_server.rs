@@ -7,9 +7,11 @@ use std::sync::OnceLock;
 
 use sqlx::{AssertSqlSafe, MySqlConnection};
 
+use super::clock;
 use super::mysql::{self, MysqlDatabase};
 use super::site::{Site, Snapshot};
-use super::workspace::{free_port, next_number};
+use super::sweep::{self, Leftover};
+use super::workspace::{Workspace, free_port, next_number};
 
 /// Settings of every server; those given to [`MysqlServer::start_own`] win.
 ///
@@ -20,7 +22,7 @@ const CONFIGURATION: &str = "
 bind-address = 127.0.0.1
 skip-name-resolve
 character-set-server = utf8mb4
-max_connections = 400
+max_connections = 800
 max_connect_errors = 1000000
 max_allowed_packet = 128M
 log_bin = binlog
@@ -66,6 +68,7 @@ pub struct MysqlServer {
 impl MysqlServer {
     /// The server of its kind that most tests share, started at its first use. Never stop it.
     pub fn shared(kind: Kind) -> &'static MysqlServer {
+        clock::start();
         static MARIADB: OnceLock<MysqlServer> = OnceLock::new();
         static MYSQL: OnceLock<MysqlServer> = OnceLock::new();
         let shared = match kind {
@@ -81,11 +84,13 @@ impl MysqlServer {
     /// To have it lose commits in a crash: `innodb_flush_log_at_timeout = 2700` and `skip-log-bin`, and
     /// then `SET GLOBAL innodb_flush_log_at_trx_commit = 0` when what is to stay has been committed.
     pub fn start_own(kind: Kind, configuration: &[(&str, &str)]) -> MysqlServer {
-        let label = match kind {
-            Kind::Mariadb => "mariadb-",
-            Kind::Mysql => "mysql-",
+        let workspace = Workspace::get();
+        let folder = match kind {
+            // In /dev/shm MariaDB maps its redo log into memory, and a crash loses no commit.
+            Kind::Mariadb => workspace.folder_on_disk("mariadb-"),
+            Kind::Mysql => workspace.folder("mysql-"),
         };
-        let server = MysqlServer { kind, site: Site::new(label, &["mysql"]), port: free_port() };
+        let server = MysqlServer { kind, site: Site::new(folder, &["mysql"]), port: free_port() };
         fs::write(server.configuration_file(), server.configuration()).expect("a configuration file");
         server.configure(configuration);
         server.initialise();
@@ -138,6 +143,7 @@ impl MysqlServer {
     pub async fn database_named(&self, label: &str) -> MysqlDatabase {
         let name = format!("{label}_{}", next_number());
         self.execute(&format!("CREATE DATABASE {name}")).await;
+        sweep::after_the_test(Leftover::Mysql { server: self.url(), name: name.clone() });
         MysqlDatabase::new(self.kind, self.port, &name)
     }
 

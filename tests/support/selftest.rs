@@ -13,7 +13,12 @@ use super::server::Server;
 use super::workspace::{self, Workspace};
 use super::{compare, eventually};
 
-contract!(databases_are_fresh, comparison_finds_every_kind_of_difference, transactions_can_be_held_open);
+contract!(
+    databases_are_fresh,
+    databases_go_when_their_test_is_over,
+    comparison_finds_every_kind_of_difference,
+    transactions_can_be_held_open,
+);
 
 async fn databases_are_fresh(engine: Engine) {
     let tables = engine.pick(
@@ -27,6 +32,28 @@ async fn databases_are_fresh(engine: Engine) {
     assert!(fresh.source.rows_as_text(tables).await.is_empty());
     assert!(fresh.target.rows_as_text(tables).await.is_empty());
     assert_eq!(used.source.value("SELECT a FROM t").await, "1");
+}
+
+async fn databases_go_when_their_test_is_over(engine: Engine) {
+    // A thread of its own, as a test has.
+    let made = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        runtime.block_on(engine.pair()).source.url()
+    });
+    let url = made.join().expect("a pair was made");
+    let name = url.rsplit('/').next().expect("a name");
+    let here = engine.pair().await.source;
+    let count = match engine {
+        Engine::Postgres => format!("SELECT count(*) FROM pg_database WHERE datname = '{name}'"),
+        Engine::Mariadb | Engine::Mysql => {
+            format!("SELECT count(*) FROM information_schema.schemata WHERE schema_name = '{name}'")
+        }
+        Engine::Sqlite => {
+            let file = url.strip_prefix("sqlite://").expect("a path");
+            return assert!(!Path::new(file).exists(), "{file}");
+        }
+    };
+    eventually(Duration::from_secs(30), || async { here.value(&count).await == "0" }).await;
 }
 
 async fn transactions_can_be_held_open(engine: Engine) {
@@ -116,6 +143,24 @@ async fn a_role_with_a_password_must_give_it() {
     assert!(refused.is_err());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn each_test_is_timed() {
+    let times = Workspace::get().folder("times-");
+    let file = times.path().join("times");
+    let test = "support::selftest::comparison_tells_sqlite_storage_classes_apart";
+    let done = tokio::process::Command::new(std::env::current_exe().expect("this program"))
+        .args(["--exact", test])
+        .env("HIGHWATER_TEST_TIMES", &file)
+        .output()
+        .await
+        .expect("this program runs");
+    assert!(done.status.success(), "{done:?}");
+    let lines = std::fs::read_to_string(file).expect("the times");
+    let (seconds, name) = lines.trim_end().split_once(' ').expect("a line of seconds and name");
+    assert_eq!(name, test);
+    assert!(seconds.parse::<f64>().is_ok(), "{seconds}");
+}
+
 /// Not a test: the process that the test below starts and kills.
 #[test]
 #[ignore = "runs until it is killed, for the test below"]
@@ -124,7 +169,9 @@ fn owner_of_servers() {
     let mariadb = MysqlServer::start_own(Kind::Mariadb, &[]);
     let mysql = MysqlServer::start_own(Kind::Mysql, &[]);
     let pids = format!("{} {} {}", postgres.pid(), mariadb.pid(), mysql.pid());
-    let line = format!("\nowner {} {pids}\n", Workspace::get().root().display());
+    let workspace = Workspace::get();
+    let (root, disk) = (workspace.root().display(), workspace.disk().display());
+    let line = format!("\nowner {root} {disk} {pids}\n");
     std::io::Write::write_all(&mut std::io::stdout(), line.as_bytes()).expect("stdout");
     std::thread::sleep(Duration::from_secs(60));
 }
@@ -146,14 +193,16 @@ async fn nothing_is_left_of_tests_that_were_killed() {
         }
     };
     let mut words = line.split(' ').skip(1);
-    let folder = words.next().expect("a folder");
+    let folders = [words.next().expect("a folder"), words.next().expect("a folder")].map(Path::new);
     let servers: Vec<u32> = words.map(|word| word.parse().expect("a process number")).collect();
     assert_eq!(servers.len(), 3);
-    assert!(servers.iter().all(|&server| workspace::is_running(server)) && Path::new(folder).exists());
+    assert!(servers.iter().all(|&server| workspace::is_running(server)));
+    assert!(folders.iter().all(|folder| folder.exists()));
 
     owner.kill().await.expect("it can be killed");
     eventually(Duration::from_secs(15), || async {
-        !servers.iter().any(|&server| workspace::is_running(server)) && !Path::new(folder).exists()
+        !servers.iter().any(|&server| workspace::is_running(server))
+            && !folders.iter().any(|folder| folder.exists())
     })
     .await;
 }

@@ -7,9 +7,11 @@ use std::sync::OnceLock;
 
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
+use super::clock;
 use super::database::Database;
 use super::site::{Site, Snapshot};
-use super::workspace::{free_port, next_number};
+use super::sweep::{self, Leftover};
+use super::workspace::{Workspace, free_port, next_number};
 
 /// Settings of every server; those given to [`Server::start_own`] win.
 const CONFIGURATION: &str = "
@@ -17,7 +19,7 @@ listen_addresses = '127.0.0.1'
 fsync = off
 full_page_writes = off
 wal_level = logical
-max_connections = 300
+max_connections = 600
 max_prepared_transactions = 20
 max_replication_slots = 50
 max_wal_senders = 50
@@ -45,6 +47,7 @@ impl Server {
     /// The server that most tests share, started at its first use. It runs without fsync; roles
     /// belong to all its databases, so take them from [`Server::role`]. Never stop it.
     pub fn shared() -> &'static Server {
+        clock::start();
         static SHARED: OnceLock<Server> = OnceLock::new();
         SHARED.get_or_init(|| Server::start_own(&[]))
     }
@@ -52,7 +55,7 @@ impl Server {
     /// A server for one test, with an identity of its own and `configuration` on top: for tests that
     /// crash it, stop it, or go back to older files. A crash test wants `fsync` on.
     pub fn start_own(configuration: &[(&str, &str)]) -> Server {
-        let site = Site::new("postgres-", &["postgres"]);
+        let site = Site::new(Workspace::get().folder("postgres-"), &["postgres"]);
         let server = Server { site, binaries: binaries(), port: free_port() };
         server.initialise(configuration);
         server.start();
@@ -104,6 +107,7 @@ impl Server {
     pub async fn database_named(&self, label: &str) -> Database {
         let name = format!("{label}_{}", next_number());
         self.execute(&format!("CREATE DATABASE {name}")).await;
+        sweep::after_the_test(Leftover::Postgres { server: self.url(), name: name.clone() });
         Database::new(self.port, &name)
     }
 
@@ -146,9 +150,14 @@ impl Server {
         self.site.log()
     }
 
+    /// The URL of the superuser, in the database that every server has.
+    fn url(&self) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
+    }
+
     async fn execute(&self, sql: &str) {
-        let url = format!("postgres://postgres@127.0.0.1:{}/postgres", self.port);
-        let mut connection = PgConnection::connect(&url).await.expect("the server accepts connections");
+        let mut connection =
+            PgConnection::connect(&self.url()).await.expect("the server accepts connections");
         let done = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await;
         done.unwrap_or_else(|error| panic!("{sql}: {error}"));
     }

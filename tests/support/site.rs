@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use super::wait::patience;
 use super::workspace::{self, Watched, Workspace};
 
-/// How long a server may take to start, recovery included.
+/// How long a server may take to start on an idle machine, recovery included.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The folder of one server, and the process that runs there. Both go with the value, or with the
@@ -41,11 +42,10 @@ pub struct Snapshot {
 }
 
 impl Site {
-    /// A new folder, which belongs to the first of `users` that exists if we are root: servers
+    /// The folder, which belongs from now on to the first of `users` that exists if we are root: servers
     /// refuse to run as root.
-    pub fn new(label: &str, users: &[&str]) -> Site {
+    pub fn new(folder: TempDir, users: &[&str]) -> Site {
         let account = account(users);
-        let folder = Workspace::get().folder(label);
         if let Some(account) = &account {
             let given = chown(folder.path(), Some(account.user), Some(account.group));
             given.expect("the server's folder for its user");
@@ -98,12 +98,12 @@ impl Site {
         command.process_group(0).stdout(Stdio::null()).stderr(log);
         let mut child = command.spawn().expect("the server starts");
         let watched = Workspace::get().watch(child.id(), end_by);
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + patience(PATIENCE);
         while !is_ready(child.id(), self.log().get(before..).unwrap_or_default()) {
             if let Some(status) = child.try_wait().expect("the server can be waited for") {
                 panic!("the server did not start ({status}):\n{}", self.log());
             }
-            assert!(Instant::now() < end, "the server is not ready after {PATIENCE:?}:\n{}", self.log());
+            assert!(Instant::now() < end, "the server is not ready in time:\n{}", self.log());
             std::thread::sleep(Duration::from_millis(10));
         }
         *running = Some(Running { child, _watched: watched });

@@ -33,9 +33,19 @@ impl<T, E: Display> Look for Result<T, E> {
     }
 }
 
-/// Looks every 20 ms until the look is settled; panics at the caller's line, with what was seen
-/// last, when `limit` has passed. A look is a `bool`, an `Option`, or a `Result` whose error says
-/// what was seen.
+/// How long to wait for what takes at most `limit` on an idle machine. Many tests share the cores, and a
+/// limit of patience is no assertion.
+pub fn patience(limit: Duration) -> Duration {
+    limit * 4
+}
+
+/// Between two looks: a look may be a comparison of whole databases, so that many in a row would slow down
+/// what they wait for.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(100));
+
+/// Looks again and again until the look is settled; panics at the caller's line, with what was seen last,
+/// when `limit` (of an idle machine) has passed. A look is a `bool`, an `Option`, or a `Result` whose error
+/// says what was seen.
 #[track_caller]
 pub fn eventually<L: Look, F: Future<Output = L>>(
     limit: Duration,
@@ -43,32 +53,34 @@ pub fn eventually<L: Look, F: Future<Output = L>>(
 ) -> impl Future<Output = L::Value> {
     let caller = Location::caller();
     async move {
-        let end = Instant::now() + limit;
+        let end = Instant::now() + patience(limit);
+        let mut pause = PAUSES.0;
         loop {
             match look().await.settled() {
                 Ok(value) => return value,
                 Err(seen) if Instant::now() >= end => {
-                    panic!("{caller}: did not happen within {limit:?}; last seen: {seen}")
+                    panic!("{caller}: did not happen within {:?}; last seen: {seen}", patience(limit))
                 }
-                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+                Err(_) => tokio::time::sleep(pause).await,
             }
+            pause = (pause * 3 / 2).min(PAUSES.1);
         }
     }
 }
 
-/// What `future` gives; panics at the caller's line when it takes longer than `limit`.
+/// What `future` gives; panics at the caller's line when it takes longer than `limit` (of an idle machine).
 #[track_caller]
 pub fn within<F: Future>(limit: Duration, what: &str, future: F) -> impl Future<Output = F::Output> {
     let caller = Location::caller();
     async move {
-        match tokio::time::timeout(limit, future).await {
+        match tokio::time::timeout(patience(limit), future).await {
             Ok(output) => output,
-            Err(_) => panic!("{caller}: {what} took longer than {limit:?}"),
+            Err(_) => panic!("{caller}: {what} took longer than {:?}", patience(limit)),
         }
     }
 }
 
 /// The deadline of something that is to be done at once.
 pub fn soon() -> Instant {
-    Instant::now() + Duration::from_secs(60)
+    Instant::now() + patience(Duration::from_secs(60))
 }

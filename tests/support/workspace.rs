@@ -1,8 +1,8 @@
-//! The folder of this test process, and the guard that clears up after it.
+//! The folders of this test process, and the guard that clears up after it.
 //!
 //! The guard is a small shell program in a process group of its own that reads a pipe held by the
 //! tests. The pipe ends when the test process does (done, Ctrl-C, `SIGKILL`); the guard then ends
-//! the processes named in `pids/` and removes the folder. So nothing depends on destructors.
+//! the processes named in `pids/` and removes the folders. So nothing depends on destructors.
 
 use std::fs;
 use std::io;
@@ -14,6 +14,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use tempfile::TempDir;
+
+use super::clock;
 
 const GUARD: &str = r#"
 cat >/dev/null
@@ -32,30 +34,31 @@ for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
     sleep 0.1
 done
 each force
-cd / && rm -rf "$1"
+cd / && rm -rf "$1" "$2"
 "#;
 
-/// The folder of this test process.
+/// The folders of this test process.
 pub struct Workspace {
     root: PathBuf,
+    disk: PathBuf,
     _pipe_of_guard: ChildStdin,
 }
 
 impl Workspace {
     /// The one of this process, made at its first use.
     pub fn get() -> &'static Workspace {
+        clock::start();
         static WORKSPACE: OnceLock<Workspace> = OnceLock::new();
         WORKSPACE.get_or_init(|| Workspace::create().expect("a folder for the tests and its guard"))
     }
 
     fn create() -> io::Result<Workspace> {
-        let root = tempfile::Builder::new().prefix("highwater-test-").tempdir()?.keep();
-        // The server may run as another user, who must be able to reach its own folder below.
-        fs::set_permissions(&root, fs::Permissions::from_mode(0o755))?;
+        let place = std::env::var_os("HIGHWATER_TEST_DIR").map_or_else(std::env::temp_dir, PathBuf::from);
+        let (root, disk) = (new_root(&place)?, new_root(&std::env::temp_dir())?);
         fs::create_dir(root.join("pids"))?;
         let mut guard = Command::new("sh")
             .args(["-c", GUARD, "guard"])
-            .arg(&root)
+            .args([&root, &disk])
             .current_dir("/")
             .process_group(0)
             .stdin(Stdio::piped())
@@ -63,7 +66,7 @@ impl Workspace {
             .stderr(Stdio::null())
             .spawn()?;
         let pipe = guard.stdin.take().ok_or_else(|| io::Error::other("the guard has no pipe"))?;
-        Ok(Workspace { root, _pipe_of_guard: pipe })
+        Ok(Workspace { root, disk, _pipe_of_guard: pipe })
     }
 
     /// Where everything of this test process is.
@@ -71,10 +74,20 @@ impl Workspace {
         &self.root
     }
 
+    /// Where what must not be in memory is.
+    pub fn disk(&self) -> &Path {
+        &self.disk
+    }
+
     /// A new folder that goes when dropped, or with the test process.
     pub fn folder(&self, label: &str) -> TempDir {
-        let folder = tempfile::Builder::new().prefix(label).tempdir_in(&self.root);
-        folder.expect("a folder for a test")
+        new_folder(label, &self.root)
+    }
+
+    /// As [`Workspace::folder`], where the system has its temporary files, for what behaves differently in
+    /// memory.
+    pub fn folder_on_disk(&self, label: &str) -> TempDir {
+        new_folder(label, &self.disk)
     }
 
     /// Has the guard end process `pid` by `signal` ("QUIT") should the tests die. Hold on to the
@@ -84,6 +97,18 @@ impl Workspace {
         fs::write(&file, signal).expect("a note for the guard");
         Watched { file }
     }
+}
+
+fn new_root(place: &Path) -> io::Result<PathBuf> {
+    let root = tempfile::Builder::new().prefix("highwater-test-").tempdir_in(place)?.keep();
+    // A server may run as another user, who must be able to reach its own folder below.
+    fs::set_permissions(&root, fs::Permissions::from_mode(0o755))?;
+    Ok(root)
+}
+
+fn new_folder(label: &str, place: &Path) -> TempDir {
+    let folder = tempfile::Builder::new().prefix(label).tempdir_in(place);
+    folder.expect("a folder for a test")
 }
 
 /// A process known to the guard; forgotten when dropped.
