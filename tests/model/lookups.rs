@@ -10,7 +10,8 @@
 //!   finds now;
 //! - *left alone, it gets in sync*, with the row of the parent that production has.
 //!
-//! The long form, `HIGHWATER_MODEL=long`, has one change, stop and exclusion more of each.
+//! The long form, `HIGHWATER_MODEL=long`, has one change, stop, exclusion and copy more of each,
+//! and takes 11 seconds of CPU; the short one takes less than one.
 
 use stateright::{Checker, HasDiscoveries, Model, Property};
 

@@ -12,7 +12,8 @@
 //! - *made stays made*: no row that the upgrade made is overwritten or deleted;
 //! - *nothing is dropped*: when the log is drained, the target has production's row, or the key is parked.
 //!
-//! The long form, `HIGHWATER_MODEL=long`, has two changes more and a second upgrade.
+//! The long form, `HIGHWATER_MODEL=long`, has two changes more and a second upgrade, and takes 4 seconds
+//! of CPU; the short one takes less than one.
 
 use stateright::{Checker, HasDiscoveries, Model, Property};
 
