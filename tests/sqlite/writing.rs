@@ -335,10 +335,9 @@ async fn nobody_passes_a_fence_by_an_older_snapshot() {
         let mut old = plain(rig.files.source.sqlite()).await;
         execute(&mut old, "PRAGMA busy_timeout = 0; BEGIN; SELECT * FROM t").await;
         let (source, plan) = (rig.source.clone(), rig.plan.clone());
-        let raising =
-            tokio::spawn(
-                async move { source.raise_fence(&plan, Stamp { epoch: 0, attempt: 1 }, soon()).await },
-            );
+        let raising = tokio::spawn(async move {
+            source.raise_fence(&plan, Stamp { epoch: 0, attempt: 1 }, soon()).await
+        });
         tokio::time::sleep(Duration::from_millis(400)).await;
         assert_eq!(raising.is_finished(), wal, "a reader without WAL is waited for");
         if wal {
