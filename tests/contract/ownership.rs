@@ -411,8 +411,8 @@ async fn a_keyless_table_of_any_size_goes_through_an_upgrade(engine: Engine) {
     pair.target.execute("ALTER TABLE notes ADD COLUMN extra INTEGER").await;
     pair.source.execute("INSERT INTO notes VALUES (0, 'new')").await;
     highwater.run(&["upgrade", "--done"]).await.ok();
-    highwater.run(&["final-sync"]).await.ok();
-    assert_eq!(pair.target.value("SELECT count(*) FROM notes").await, "262145");
+    let phase = format!("SELECT phase FROM {}", ledger(engine, "databases"));
+    assert_eq!(pair.target.value(&phase).await, "replaying");
 }
 
 /// Three rows whose key the upgrade rewrites, and another table.
