@@ -17,7 +17,7 @@ use crate::status::Board;
 use crate::throttle::Throttle;
 
 pub use unannounced::unannounced;
-use unannounced::{EXCLUDED_SINCE_UPGRADE, included_since_upgrade, keep_unannounced};
+use unannounced::{included_since_upgrade, keep_unannounced};
 
 /// How many tables replay at the same time.
 pub const REPLAY_JOBS: usize = 4;
@@ -333,7 +333,7 @@ async fn prepare_under(
     ledger.begin_as_of(&circumstances.as_of).await?;
     let label = |name: &str| tracing::debug!(database = %database.name, table = name, "capture");
     // Those stay captured as they were copied, so that nothing is lost until somebody decides.
-    let changed = keep_unannounced(&mut plan, entry.as_ref());
+    let changed = keep_unannounced(&mut plan, database, entry.as_ref());
     ledger.check_term().await?;
     let mut generations: Generations = sides.source.install(&plan, &label).await?.into_iter().collect();
     ledger.check_term().await?;
@@ -381,11 +381,10 @@ async fn stop_others(ledger: &Ledger, database: &DatabaseSettings, plan: &Plan) 
         let unwanted = |name: &TableName| !database.wants(name.schema.as_deref(), &name.name);
         let is_excluded = plan.excluded.iter().any(|name| name.to_string() == entry.label && unwanted(name));
         let reason = match (is_excluded, blocker) {
-            (true, _) if known.upgraded_at.is_none() || known.left_out.contains(&entry.label) => {
+            (true, _) => {
                 ledger.forget(&entry.label).await?;
                 continue;
             }
-            (true, _) => EXCLUDED_SINCE_UPGRADE.to_string(),
             (false, Some(blocker)) => format!("{}; to do: {}", blocker.what, blocker.remedy),
             (false, None) => {
                 "the source has no such table any more; to do: add it to `exclude` if that is meant"

@@ -4,13 +4,30 @@
 use super::Generations;
 use crate::error::Error;
 use crate::ledger::Entry;
-use crate::model::{Finding, Plan, TablePlan};
+use crate::model::{Finding, Plan, TableName, TablePlan};
+use crate::settings::DatabaseSettings;
 
-/// Puts the plans back that tables were copied under whose target was changed since. Returns why each of
-/// them can't go on.
-pub(super) fn keep_unannounced(plan: &mut Plan, entry: Option<&Entry>) -> Generations {
+/// Puts the plans back that tables were copied under which were changed since, or which these settings exclude
+/// though they were part of the upgrade: they stay captured, so that nothing is lost until a person decides. Returns
+/// why each of them can't go on.
+pub(super) fn keep_unannounced(
+    plan: &mut Plan,
+    database: &DatabaseSettings,
+    entry: Option<&Entry>,
+) -> Generations {
     let mut changed = Generations::new();
     let upgraded = entry.is_some_and(|e| e.upgraded_at.is_some());
+    for kept in entry.into_iter().flat_map(part_of_the_upgrade) {
+        let unwanted = |name: &TableName| !database.wants(name.schema.as_deref(), &name.name);
+        let excluded = |name: &TableName| *name == kept.source && unwanted(name);
+        let Some(place) = plan.excluded.iter().position(excluded) else { continue };
+        plan.excluded.remove(place);
+        changed.insert(
+            kept.label(),
+            Err(Error::table(EXCLUDED_SINCE_UPGRADE.0).remedy(EXCLUDED_SINCE_UPGRADE.1)),
+        );
+        plan.tables.push(kept.clone());
+    }
     for table in &mut plan.tables {
         let label = table.label();
         let known = entry.into_iter().flat_map(|e| &e.tables).find(|t| t.label == label);
@@ -26,9 +43,21 @@ pub(super) fn keep_unannounced(plan: &mut Plan, entry: Option<&Entry>) -> Genera
 
 /// Why a table stops that the settings of this process exclude, and those of `highwater upgrade --done` did not:
 /// forgotten, its rows would be production's again under the next process that includes it.
-pub(super) const EXCLUDED_SINCE_UPGRADE: &str = "the settings exclude it, and it was part of the upgrade; to do: start highwater \
-                                      with the settings that `highwater upgrade --done` had; if it is meant to be \
-                                      excluded: `highwater upgrade --begin`, then `--done`";
+const EXCLUDED_SINCE_UPGRADE: (&str, &str) = (
+    "the settings exclude it, and it was part of the upgrade",
+    "start highwater with the settings that `highwater upgrade --done` had; if it is meant to be excluded: `highwater \
+     upgrade --begin`, then `--done`",
+);
+
+/// The plans of the tables that were part of the upgrade.
+fn part_of_the_upgrade(entry: &Entry) -> impl Iterator<Item = &TablePlan> {
+    let was_part = |label: &String| entry.upgraded_at.is_some() && !entry.left_out.contains(label);
+    entry
+        .tables
+        .iter()
+        .filter(move |t| t.watermark.is_some() && was_part(&t.label))
+        .filter_map(|t| t.plan.as_ref())
+}
 
 /// What forbids carrying tables that the settings of `highwater upgrade --done` excluded: which rows of them the
 /// upgrade made or deleted is not known, so replay would undo the upgrade.

@@ -309,7 +309,7 @@ async fn an_attempt_that_is_given_up_leaves_a_later_fence_alone(engine: Engine) 
 }
 
 async fn nothing_is_copied_under_the_fence(engine: Engine) {
-    let Bench { working, .. } = bench(engine).await;
+    let Bench { working, pair: _pair, .. } = bench(engine).await;
     let mut lease = working.sides.target.try_lease("main").await.unwrap().unwrap();
     let working = Arc::new(working);
     let mut extents = BTreeMap::new();

@@ -313,7 +313,7 @@ async fn an_implausible_upgrade_is_refused_and_nothing_recorded(engine: Engine) 
     let again = "UPDATE many SET id = id + 10000";
     for (change, says) in [
         (deleted, "it deleted 1001 of 3000 keys (33 %)"),
-        (again, "it made 3000 of 3000 keys (100 %) and deleted 3000 of 3000 keys (100 %)"),
+        (again, "it made 3000 of 3000 keys (100 %) and it deleted 3000 of 3000 keys (100 %)"),
     ] {
         let (pair, highwater) = many(engine).await;
         highwater.run(&["copy"]).await.ok();

@@ -82,7 +82,11 @@ async fn a_void_attempt_never_becomes_final(engine: Engine) {
     ledger.make_final(next, 0).await.unwrap();
     assert_eq!(phase(&bench).await, Phase::Final);
     superseded(ledger.open_attempt(next).await);
-    assert_eq!(ledger.make_void(next, Voidable::Open).await.unwrap(), Voided::Final, "a dying attempt leaves it");
+    assert_eq!(
+        ledger.make_void(next, Voidable::Open).await.unwrap(),
+        Voided::Final,
+        "a dying attempt leaves it"
+    );
     assert_eq!(phase(&bench).await, Phase::Final);
     ledger.make_void(next, Voidable::Final).await.unwrap();
     assert_eq!(phase(&bench).await, Phase::Replaying);

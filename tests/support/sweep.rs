@@ -7,6 +7,7 @@ use std::cell::RefCell;
 use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
+use sha2::{Digest, Sha256};
 use sqlx::{AssertSqlSafe, Connection as _, MySqlConnection, PgConnection};
 
 thread_local! {
@@ -69,6 +70,19 @@ impl Leftover {
                 // Sessions of a program that was killed may hold the tables a little longer.
                 let sql = format!("SET lock_wait_timeout = 5; DROP DATABASE IF EXISTS {name}");
                 sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await?;
+                // Its change logs are in the database that all captured ones share, where each inspection opens
+                // every table.
+                let tag = hex::encode(&Sha256::digest(&name)[..8]);
+                let logs = format!(
+                    "SELECT CONCAT('DROP TABLE IF EXISTS `', TABLE_SCHEMA, '`.`', TABLE_NAME, '`') \
+                     FROM information_schema.TABLES WHERE TABLE_SCHEMA LIKE 'highwater%capture%' \
+                     AND (TABLE_NAME LIKE '{name}.%' OR TABLE_NAME LIKE '%\\_{tag}')"
+                );
+                let drops: Vec<String> =
+                    sqlx::query_scalar(AssertSqlSafe(logs)).fetch_all(&mut connection).await?;
+                for drop in drops {
+                    sqlx::raw_sql(AssertSqlSafe(drop)).execute(&mut connection).await?;
+                }
                 connection.close().await
             }
         }

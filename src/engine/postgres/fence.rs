@@ -193,6 +193,9 @@ pub(super) async fn prepared(source: &PostgresSource) -> Result<Vec<Writer>> {
 
 /// As [`Source::writers`](crate::engine::Source::writers).
 pub(super) async fn writers(source: &PostgresSource, plan: &Plan) -> Result<Vec<Writer>> {
+    if plan.tables.is_empty() {
+        return Ok(Vec::new());
+    }
     let labels: Vec<String> = plan.tables.iter().map(|t| literal(&t.label())).collect();
     let sql = fill(
         include_str!("../../../sql/postgres/writers.sql"),
