@@ -109,7 +109,7 @@ async fn write(mut connection: Connection, engine: Engine, writer: u64, stop: Ar
             Ok(()) => written += 1,
             Err(_) => drop(connection.try_execute("ROLLBACK").await),
         }
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
     written
 }
@@ -118,7 +118,10 @@ async fn busy_bank(engine: Engine) -> (Pair, Highwater) {
     let pair = engine.pair().await;
     pair.execute_on_both(&bank(engine)).await;
     pair.source.execute(ACCOUNTS).await;
-    let highwater = settings(&pair).setting("database.main.checkpoint", CHECKPOINTS);
+    // Batches that keep up with the writers, also on a machine that has more to do.
+    let highwater = settings(&pair)
+        .setting("replay.batch_rows", "1000")
+        .setting("database.main.checkpoint", CHECKPOINTS);
     (pair, highwater)
 }
 
@@ -134,13 +137,13 @@ async fn points_of_a_busy_production(engine: Engine) {
     daemon.wait_until_in_sync().await;
     let writers = Writers::start(&pair).await;
     for _ in 0..points() {
-        let report = highwater.run(&["verify", "--checkpoints", "--json"]).await.ok().json();
+        let report = highwater.run(&["verify", "--checkpoints", "--timeout", "5m", "--json"]).await.ok().json();
         assert!(report["databases"][0]["consistent_at"].is_string(), "{report}");
     }
     writers.end().await;
-    let trial = highwater.run(&["final-sync", "--allow-writers", "--json"]).await.ok().json();
+    let trial = highwater.run(&["final-sync", "--allow-writers", "--timeout", "5m", "--json"]).await.ok().json();
     assert!(trial["databases"][0]["consistent_at"].is_string(), "{trial}");
-    let end = highwater.run(&["final-sync", "--fence", "--json"]).await.ok().json();
+    let end = highwater.run(&["final-sync", "--fence", "--timeout", "5m", "--json"]).await.ok().json();
     assert!(end["databases"][0]["consistent_at"].is_string(), "{end}");
     assert!(end["databases"][0]["tables"][0]["source_rows"].is_number(), "{end}");
     assert_same(&pair).await;
@@ -166,7 +169,7 @@ async fn scripts_find_one_instant(engine: Engine) {
     daemon.wait_until_in_sync().await;
     let writers = Writers::start(&pair).await;
     tokio::time::sleep(Duration::from_millis(300)).await;
-    highwater.run(&["upgrade"]).await.ok().says("the target is equal to production at");
+    highwater.run(&["upgrade", "--timeout", "5m"]).await.ok().says("the target is equal to production at");
     assert_eq!(pair.target.value("SELECT count(*) FROM things WHERE name = 'vendor' AND id > 3").await, "1");
     writers.end().await;
     highwater.run(&["verify", "--checkpoints"]).await.ok().says("every checkpoint holds");
