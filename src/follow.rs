@@ -2,6 +2,7 @@
 //! capture, until its goal is reached. The daemon, `copy` and `final-sync` are this loop with
 //! different goals.
 
+mod definitions;
 mod tracked;
 mod watch;
 
@@ -23,6 +24,7 @@ use crate::model::{Extent, TablePlan, Watermark};
 use crate::pair::{Generations, Pair, REPLAY_JOBS};
 use crate::replay::Replay;
 use crate::state::{AttemptState, Phase, Standing, TableState, Task, Work};
+use definitions::Definitions;
 use tracked::Tracked;
 
 /// Between two looks at the change logs while something is dirty, and while nothing is.
@@ -76,25 +78,6 @@ pub struct Follow {
     /// As the ledger had it last: what may be done is asked of it. It changes only under our own term.
     standing: Standing,
     definitions: Definitions,
-}
-
-/// How far the target's own indexes, keys and views are, where highwater makes them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Definitions {
-    /// Some are left for when every table is drained; tried again from then on, after failures.
-    Open {
-        /// When.
-        at: Instant,
-        /// How often it failed for what the rows hold.
-        failures: u32,
-    },
-    /// A job makes them.
-    Making {
-        /// As above.
-        failures: u32,
-    },
-    /// None are left.
-    Made,
 }
 
 /// What runs beside the loop, which waits for none of it: one job at a time for each table and of each kind.
@@ -581,46 +564,6 @@ impl Follow {
             tracked.take(&entry);
         }
         self.pair.board.update(|status| status.take_table(&entry));
-        Ok(())
-    }
-
-    /// Makes what is left of the definitions, once every table is drained past its last chunk: a unique
-    /// index would not take a row that is stale.
-    fn start_define(&mut self, now: Instant) {
-        let Definitions::Open { at, failures } = self.definitions else { return };
-        let ready = |(label, t): (&String, &Tracked)| t.is_settled() || self.has_reached(label);
-        if now < at || self.standing.forbids(Task::Define).is_some() || !self.tables.iter().all(ready) {
-            return;
-        }
-        self.definitions = Definitions::Making { failures };
-        let pair = self.pair.clone();
-        let define = async move {
-            copy::define(&pair, Stage::Unique, None).await?;
-            copy::define(&pair, Stage::Rest, None).await?;
-            Ok(Done::Defined)
-        };
-        self.spawn_beside(Beside::Define, define);
-    }
-
-    /// The definitions are made; or they found rows that collide, and wait for replay to move on.
-    fn defined(&mut self, done: Result<Done>) -> Result<()> {
-        let failures = match self.definitions {
-            Definitions::Making { failures } => failures + 1,
-            Definitions::Open { .. } | Definitions::Made => 1,
-        };
-        match done {
-            Ok(_) => self.definitions = Definitions::Made,
-            Err(error) if error.policy() == Policy::End => return Err(error),
-            Err(error) if failures >= ROUNDS && !matches!(self.goal, Goal::Forever) => {
-                return Err(Error::new(Kind::NotConverged, error.summary())
-                    .remedy("see the rows that it names; then run it again: nothing is lost"));
-            }
-            Err(error) => {
-                tracing::warn!(error = %error.summary(), "an index or a constraint is made later");
-                self.definitions =
-                    Definitions::Open { at: Instant::now() + BACKOFF.0 * 2 * failures, failures };
-            }
-        }
         Ok(())
     }
 }

@@ -413,17 +413,24 @@ pub async fn take_term(sides: &Sides, ledger: &Ledger) -> Result<Ledger> {
     let attempt = ledger.read().await?.attempt;
     let fence = sides.source.fence().await?;
     let database = ledger.database();
-    if !fence.raised || attempt.state == AttemptState::Final {
+    if attempt.state == AttemptState::Final {
         return Ok(ledger);
     }
     if fence.stamp.attempt > attempt.stamp.attempt {
-        tracing::warn!(database, attempt = %fence.stamp, "the fence was raised by an attempt that the ledger does \
-            not know, and is left alone: `highwater final-sync --lower` lowers it");
+        if fence.raised {
+            tracing::warn!(database, attempt = %fence.stamp, "the fence was raised by an attempt that the ledger \
+                does not know, and is left alone: `highwater final-sync --lower` lowers it");
+        }
         return Ok(ledger);
     }
-    sides.source.lower_fence(attempt.stamp).await?;
-    tracing::warn!(database, attempt = %attempt.stamp, "lowered the fence of an attempt that did not end");
-    ledger.event(&format!("cutover attempt {}: its fence is lowered", attempt.stamp)).await?;
+    // Also where no fence is seen: the raise of an attempt that died may still arrive.
+    if attempt.stamp.attempt > 0 && fence.stamp.attempt > 0 {
+        sides.source.lower_fence(attempt.stamp).await?;
+        if fence.raised {
+            tracing::warn!(database, attempt = %attempt.stamp, "lowered the fence of an attempt that did not end");
+            ledger.event(&format!("cutover attempt {}: its fence is lowered", attempt.stamp)).await?;
+        }
+    }
     Ok(ledger)
 }
 

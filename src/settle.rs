@@ -178,7 +178,7 @@ async fn is_sound(pair: &Pair, table: &TablePlan, origin: &Origin, captured: &Pl
     Ok(is_intact && pair.sides.identity.life == origin.identity.life)
 }
 
-/// A full resync of the table will follow. Where nothing stands there, nothing can be taken for somebody else's.
+/// A full resync of the table will follow. Where nothing stands there, nothing can be taken for another's.
 async fn doubted(pair: &Pair, table: &TablePlan, why: &str) -> Result<Origins> {
     if pair::holds_nothing(&pair.sides, Some(&pair.ledger), table).await? {
         return Ok(Origins::default());
@@ -391,7 +391,7 @@ async fn whole(pair: &Pair, table: &TablePlan, entry: &TableEntry) -> Result<()>
 
 async fn record(pair: &Pair, table: &TablePlan, origins: &Origins) -> Result<Settled> {
     let (database, label) = (&pair.database.name, table.label());
-    let mut tx = pair.sides.target.begin().await?;
+    let mut tx = pair.ledger.begin_upgrading().await?;
     owned::record(tx.as_mut(), database, &label, Owned::Native, &origins.native).await?;
     owned::record(tx.as_mut(), database, &label, Owned::Removed, &origins.removed).await?;
     tx.commit().await?;

@@ -12,7 +12,7 @@ use crate::checkpoint::{self, Rows};
 use crate::engine::Stamp;
 use crate::error::{Error, Kind, Result};
 use crate::fault;
-use crate::ledger::AttemptState;
+use crate::ledger::{AttemptState, TableEntry};
 use crate::metrics;
 use crate::pair::Pair;
 use crate::point;
@@ -60,11 +60,11 @@ impl Ready {
         let outcome = outcome.unwrap_or_else(|| Err(broken_off(&pair, "time is up")));
         let outcome = outcome.map_err(|e| e.at(format!("under the fence, step {at}")));
         let mut report = match outcome {
-            Ok(report) if report.converged => match conclude(&pair, stamp, &clock).await {
+            Ok((report, tables)) if report.converged => match conclude(&pair, stamp, &clock, &tables).await {
                 Ok(()) => report,
                 Err(error) => return self.gave_up(stamp, Err(error)).await,
             },
-            outcome => return self.gave_up(stamp, outcome).await,
+            outcome => return self.gave_up(stamp, outcome.map(|(report, _)| report)).await,
         };
         let outage = clock.end();
         metrics::outage(&pair.database.name, outage.seconds);
@@ -74,8 +74,8 @@ impl Ready {
         Ok(report)
     }
 
-    /// Nothing is copied, created or fully resynced here.
-    async fn under_fence(&mut self, stamp: Stamp, clock: &mut Clock) -> Result<FinalSync> {
+    /// Nothing is copied, created or fully resynced here. Gives the tables too as they were looked at.
+    async fn under_fence(&mut self, stamp: Stamp, clock: &mut Clock) -> Result<(FinalSync, Vec<TableEntry>)> {
         let pair = self.sync.pair.clone();
         let source = &pair.sides.source;
         clock.step(Step::Raise);
@@ -91,6 +91,7 @@ impl Ready {
         let moved = point::move_sequences(&pair, None).await?;
         let (behind, remarks) = look::sequences(&pair).await?;
         clock.step(Step::Check);
+        let tables = pair.ledger.read().await?.tables;
         let mut report = self.sync.report(Verdict::Final, Some(&barrier)).await?;
         report.take_before(&self.report, moved, remarks);
         report.reasons.extend(behind);
@@ -100,7 +101,9 @@ impl Ready {
             let target = pair.sides.target.as_ref();
             report.take_checkpoints(checkpoint::run(target, checkpoints, &Rows::AtRest).await?);
         }
-        // The fence must have been up all the time, under our number, and the lease ours.
+        // The fence must have been up all the time, under our number, and the lease ours. A routine of the
+        // application's that caught the refusal and kept its row is found by the proof.
+        source.prove_fence(&pair.plan, stamp).await?;
         let found = source.fence().await?;
         if !found.raised || found.stamp != stamp {
             let what =
@@ -108,7 +111,7 @@ impl Ready {
             report.reasons.push(what);
         }
         self.sync.lease.check().await?;
-        Ok(report.finish())
+        Ok((report.finish(), tables))
     }
 
     /// Prepared transactions have passed the fence already and commit when they like.
@@ -156,9 +159,9 @@ fn broken_off(pair: &Pair, why: &str) -> Error {
 }
 
 /// Records that the target is final. When the answer is lost, the ledger knows.
-async fn conclude(pair: &Arc<Pair>, stamp: Stamp, clock: &Clock) -> Result<()> {
+async fn conclude(pair: &Arc<Pair>, stamp: Stamp, clock: &Clock, tables: &[TableEntry]) -> Result<()> {
     fault::point("before_final").await?;
-    let recording = timeout(RECORDING, pair.ledger.make_final(stamp, clock.milliseconds())).await;
+    let recording = timeout(RECORDING, pair.ledger.make_final(stamp, clock.milliseconds(), tables)).await;
     let error = match recording {
         Ok(Ok(())) => return Ok(()),
         Ok(Err(error)) => error,

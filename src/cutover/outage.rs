@@ -6,7 +6,7 @@ use tokio::time::Instant;
 /// What is done under the fence, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
-    /// The triggers of the fence are made, and whoever has written is waited for.
+    /// The triggers of the fence are made, and every session that has written is waited for.
     Raise,
     /// Writes are refused, and no prepared transaction is left.
     Prove,

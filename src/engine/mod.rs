@@ -141,7 +141,7 @@ pub trait Source: Send + Sync {
     /// `count`, `keys_with`, `renewed`, `arrived`) sees the one snapshot that is taken by this call
     /// and held until the last clone is dropped. What reads show can't be lost by a crash of the source, as
     /// elsewhere. A statement that reaches into the snapshot (TRUNCATE, a table swapped away) is not seen in it:
-    /// whoever reads compares [`Source::inspect`] before this call and after the last read.
+    /// the reader compares [`Source::inspect`] before this call and after the last read.
     async fn pinned(&self) -> Result<Arc<dyn Source>>;
 
     /// Changes whenever a statement that reaches into held snapshots ran on a captured table, where
@@ -161,7 +161,7 @@ pub trait Source: Send + Sync {
     async fn try_fence(&self) -> Result<()>;
 
     /// Raises the fence under a stamp that is greater than every earlier one: when it returns, every change log
-    /// refuses entries, whoever had written one has ended, and that survives a crash of the source. Gives up at
+    /// refuses entries, every transaction that had written one has ended, and that survives a crash of the source. Gives up at
     /// `until`. After an error the fence may stand on some logs: [`Source::lower_fence`] ends that.
     async fn raise_fence(&self, plan: &Plan, stamp: Stamp, until: Instant) -> Result<()>;
 

@@ -169,7 +169,7 @@ impl SequenceUse {
     /// A whole number as a server writes it.
     ///
     /// # Errors
-    /// When it is none.
+    /// When it is not one.
     pub(super) fn whole(text: Option<&str>) -> Result<Option<i128>> {
         let parse =
             |text: &str| text.parse().map_err(|_| Error::failed(format!("`{text}` is not a whole number")));

@@ -5,7 +5,7 @@
 //! opens an attempt takes the epoch exclusively, so it waits for every transaction that writes rows or begins a
 //! copy, and those that come later see the new state.
 
-use super::{AttemptState, Ledger, integer, now, one, owned, superseded, text, to_json};
+use super::{AttemptState, Ledger, TableEntry, entry, integer, now, one, owned, superseded, text, to_json};
 use crate::engine::{Arg, Origin, Stamp, Tx};
 use crate::error::{Error, Result};
 use crate::model::{Bounds, TablePlan, Watermark};
@@ -14,7 +14,7 @@ use crate::state::{Phase, Standing, TableState, TableTransition, Term, Transitio
 /// Which attempts a request may make void.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Voidable {
-    /// One that has not become final: somebody may have switched over to a final target since.
+    /// One that has not become final: the application may have switched over to a final target since.
     Open,
     /// A final one too: a person asked for it.
     Final,
@@ -30,7 +30,7 @@ pub enum Voided {
 }
 
 impl Ledger {
-    /// Takes the next term, with the lease held: whoever held the lease before can't change a state any more. An
+    /// Takes the next term, with the lease held: the holder before can't change a state any more. An
     /// attempt that an earlier term left open is void from here on; its fence is to be lowered then.
     ///
     /// # Errors
@@ -222,16 +222,30 @@ impl Ledger {
         Ok(stamp)
     }
 
-    /// Ends an attempt well: attempt and phase become final in one transaction, with the outage that it made.
+    /// Ends an attempt well: attempt and phase become final in one transaction, with the outage that it made. The
+    /// tables must be just as they were when they were found to be drained (`asserted`): a target that was restored
+    /// in between is not final.
     ///
     /// # Errors
-    /// [`Kind::Superseded`](crate::error::Kind) when the attempt is not the last one, or was made void.
-    pub async fn make_final(&self, stamp: Stamp, outage_ms: u64) -> Result<()> {
+    /// [`Kind::Superseded`](crate::error::Kind) when the attempt is not the last one, or was made void, or a table
+    /// has changed.
+    pub async fn make_final(&self, stamp: Stamp, outage_ms: u64, asserted: &[TableEntry]) -> Result<()> {
         let mut tx = self.begin_held().await?;
         self.hold_epoch_in(tx.as_mut(), Lock::Exclusive).await?;
         let (_, last) = self.standing_in(tx.as_mut(), Lock::Exclusive).await?;
         if last != stamp {
             return Err(superseded(&self.database, "the cutover attempt is not the last one"));
+        }
+        let found = entry::table_entries(tx.as_mut(), &self.database, None).await?;
+        let is_same = |(was, is): (&TableEntry, &TableEntry)| {
+            was.label == is.label && was.watermark == is.watermark && is.state == TableState::Replaying
+        };
+        let same = found.len() == asserted.len() && asserted.iter().zip(&found).all(is_same);
+        if !same || found.iter().any(|t| t.parked + t.requeued > 0) {
+            return Err(superseded(
+                &self.database,
+                "a table is not what it was when it was found to be drained",
+            ));
         }
         self.transition_in(tx.as_mut(), Transition::Finish).await?;
         let outage = Arg::Integer(i64::try_from(outage_ms).unwrap_or(i64::MAX));

@@ -2,11 +2,11 @@
 
 use sha2::{Digest, Sha256};
 
-use super::{Ledger, from_json, integer, now, one, text, to_json};
+use super::{Ledger, from_json, integer, now, one, superseded, text, to_json};
 use crate::engine::{Arg, Origin, Record, Script, Tx};
 use crate::error::Result;
 use crate::model::{Extent, Plan, TablePlan};
-use crate::state::Transition;
+use crate::state::{Phase, Transition};
 
 /// How a script stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,6 +140,23 @@ impl Ledger {
             self.hold_in(tx.as_mut(), true).await?;
         }
         tx.commit().await
+    }
+
+    /// Begins a transaction that holds our term and the phase *upgrading*: what an upgrade did to rows is recorded
+    /// in no other one. A record that came after a restore of the target would drop production's rows.
+    ///
+    /// # Errors
+    /// [`Kind::Superseded`](crate::error::Kind) when the schema is not being upgraded, or not by us.
+    pub async fn begin_upgrading(&self) -> Result<Box<dyn Tx>> {
+        let mut tx = self.begin_held().await?;
+        let sql = "SELECT epoch FROM {l}epochs WHERE database_name = ?1{for share}";
+        one(tx.rows(sql, &[self.database.as_str().into()]).await?)?;
+        let sql = "SELECT phase FROM {l}databases WHERE database_name = ?1";
+        let row = one(tx.rows(sql, &[self.database.as_str().into()]).await?)?;
+        match text(&row, 0)?.parse()? {
+            Phase::Upgrading => Ok(tx),
+            _ => Err(superseded(&self.database, "its schema is not being upgraded")),
+        }
     }
 
     /// Records what there was of a table's log when replay was paused.

@@ -119,9 +119,8 @@ async fn busy_bank(engine: Engine) -> (Pair, Highwater) {
     pair.execute_on_both(&bank(engine)).await;
     pair.source.execute(ACCOUNTS).await;
     // Batches that keep up with the writers, also on a machine that has more to do.
-    let highwater = settings(&pair)
-        .setting("replay.batch_rows", "1000")
-        .setting("database.main.checkpoint", CHECKPOINTS);
+    let highwater =
+        settings(&pair).setting("replay.batch_rows", "1000").setting("database.main.checkpoint", CHECKPOINTS);
     (pair, highwater)
 }
 
@@ -137,11 +136,13 @@ async fn points_of_a_busy_production(engine: Engine) {
     daemon.wait_until_in_sync().await;
     let writers = Writers::start(&pair).await;
     for _ in 0..points() {
-        let report = highwater.run(&["verify", "--checkpoints", "--timeout", "5m", "--json"]).await.ok().json();
+        let report =
+            highwater.run(&["verify", "--checkpoints", "--timeout", "5m", "--json"]).await.ok().json();
         assert!(report["databases"][0]["consistent_at"].is_string(), "{report}");
     }
     writers.end().await;
-    let trial = highwater.run(&["final-sync", "--allow-writers", "--timeout", "5m", "--json"]).await.ok().json();
+    let trial =
+        highwater.run(&["final-sync", "--allow-writers", "--timeout", "5m", "--json"]).await.ok().json();
     assert!(trial["databases"][0]["consistent_at"].is_string(), "{trial}");
     let end = highwater.run(&["final-sync", "--fence", "--timeout", "5m", "--json"]).await.ok().json();
     assert!(end["databases"][0]["consistent_at"].is_string(), "{end}");
@@ -244,7 +245,7 @@ async fn truncate_between_pin_and_read_voids_the_point(engine: Engine) {
     assert_same(&pair).await;
 }
 
-/// Somebody tries the target out while its sequences are moved to just beyond where they are.
+/// A person tries the target out while its sequences are moved to just beyond where they are.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_number_is_given_twice_beside_nextval() {
     let pair = Engine::Postgres.pair().await;

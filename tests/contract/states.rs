@@ -17,6 +17,7 @@ use crate::support::{Engine, Highwater, eventually, soon};
 contract!(
     a_holder_that_lost_its_lease_changes_no_state,
     taking_the_lease_makes_an_open_attempt_void_and_lowers_its_fence,
+    a_raise_that_arrives_after_a_takeover_fences_nothing,
     a_void_attempt_never_becomes_final,
     no_copy_begins_under_an_open_attempt,
     killed_between_the_last_copy_and_the_phase,
@@ -64,22 +65,36 @@ async fn taking_the_lease_makes_an_open_attempt_void_and_lowers_its_fence(engine
     let new = pair::take_term(sides, &old).await.unwrap();
     assert_eq!(new.read().await.unwrap().attempt.state, AttemptState::Void);
     bench.pair.source.execute("UPDATE parents SET note = 'x' WHERE id = 1").await;
-    superseded(old.make_final(stamp, 0).await);
+    superseded(old.make_final(stamp, 0, &[]).await);
     assert_eq!(phase(&bench).await, Phase::Replaying);
+}
+
+/// The attempt died before its raise was seen on the source.
+async fn a_raise_that_arrives_after_a_takeover_fences_nothing(engine: Engine) {
+    let bench = bench(engine).await;
+    let (old, sides) = (bench.working.ledger.clone(), &bench.working.sides);
+    let stamp = old.open_attempt(bench.entry_stamp().await).await.unwrap();
+    pair::take_term(sides, &old).await.unwrap();
+    superseded(sides.source.raise_fence(&bench.working.plan, stamp, soon()).await);
+    bench.pair.source.execute("UPDATE parents SET note = 'x' WHERE id = 1").await;
+    assert!(!sides.source.fence().await.unwrap().raised);
 }
 
 async fn a_void_attempt_never_becomes_final(engine: Engine) {
     let bench = bench(engine).await;
     let ledger = &bench.working.ledger;
+    let tables = ledger.read().await.unwrap().tables;
     let stamp = ledger.open_attempt(bench.entry_stamp().await).await.unwrap();
     assert_eq!(stamp.attempt % 2, 0, "room for its lowering");
     ledger.make_void(stamp, Voidable::Final).await.unwrap();
-    superseded(ledger.make_final(stamp, 0).await);
+    superseded(ledger.make_final(stamp, 0, &tables).await);
     ledger.make_void(stamp, Voidable::Final).await.unwrap();
     let next = ledger.open_attempt(stamp).await.unwrap();
     assert!(next.attempt > stamp.attempt);
     ledger.make_void(stamp, Voidable::Final).await.unwrap();
-    ledger.make_final(next, 0).await.unwrap();
+    let fewer = ledger.make_final(next, 0, &tables[1..]).await;
+    superseded(fewer);
+    ledger.make_final(next, 0, &tables).await.unwrap();
     assert_eq!(phase(&bench).await, Phase::Final);
     superseded(ledger.open_attempt(next).await);
     assert_eq!(

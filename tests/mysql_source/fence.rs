@@ -1,4 +1,4 @@
-//! How the fence is raised, proved and lowered. docs/how-it-works.md, "the fence is raised by DDL, lowered by data",
+//! How the fence is raised, proved and lowered. docs/how-it-works.md, "the fence is lowered by data",
 //! "an attempt touches its own stamp only".
 
 use std::time::{Duration, Instant};

@@ -1,6 +1,6 @@
 //! Writers that might pass a raised fence: by settings of their sessions, by ways to write that end without an
-//! entry in a log, by routines that catch its refusal. docs/how-it-works.md, "the fence is raised by DDL, lowered
-//! by data".
+//! entry in a log, by routines that catch its refusal. docs/how-it-works.md, "the fence is lowered by
+//! data".
 
 use highwater::engine::Lowered;
 use highwater::error::Kind as ErrorKind;

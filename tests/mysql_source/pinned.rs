@@ -1,5 +1,5 @@
-//! A source of which all reads see one snapshot. docs/how-it-works.md, "staging between two consistent points is no
-//! state of production's".
+//! A source of which all reads see one snapshot. docs/how-it-works.md, "a point reads every table in one
+//! snapshot".
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -161,7 +161,7 @@ async fn is_written(connection: &mut SqliteConnection) -> bool {
 
 #[tokio::test]
 async fn a_snapshot_ends_with_its_last_clone() {
-    // Without WAL nobody can commit as long as it is held, which shows when it is not any more.
+    // Without WAL no session can commit as long as it is held, which shows when it is not any more.
     let rig = Rig::without_wal("CREATE TABLE t (id INTEGER PRIMARY KEY, v)").await;
     rig.write(&format!("INSERT INTO t SELECT value, zeroblob(1000) FROM {}", series(1, 20_000))).await;
     let t = rig.table("t");

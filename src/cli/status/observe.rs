@@ -180,7 +180,7 @@ impl Observer {
     async fn look_at_both(&self, ledger: &Ledger, entry: &Entry, seen: &mut Observed) -> Result<()> {
         let Some(source) = &self.source else { return Ok(()) };
         // By the plan that is carried out, and not by one made now: a lag takes the change logs and the ledger only,
-        // and a table of the target that somebody has locked must not hide it.
+        // and a table of the target that another session has locked must not hide it.
         let schema = source.schema().await?;
         let plan = pair::kept_plan(&schema, &self.database.name, ledger, entry).await?;
         // It takes note of what the plan leaves behind on purpose: else that would look like a fault.

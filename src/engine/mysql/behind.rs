@@ -54,7 +54,7 @@ async fn counter(session: &mut Session, table: &str, column: &str, next: i128) -
         column: column.to_string(),
         next,
         farthest,
-        // Negative values are given by nobody's counter.
+        // No counter gives negative values.
         is_behind: farthest.is_some_and(|farthest| next <= farthest),
         remedy,
     })

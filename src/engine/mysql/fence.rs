@@ -108,7 +108,7 @@ pub(super) async fn read(source: &Inner) -> Result<Fence> {
 }
 
 /// Notes that an attempt begins to raise, durably: its triggers come after. Dying behind this leaves a fence
-/// that counts as raised and refuses nobody, which lowering ends.
+/// that counts as raised and refuses no writer, which lowering ends.
 pub(super) async fn begin(source: &Inner, session: &mut Session, stamp: Stamp, until: Instant) -> Result<()> {
     let names = &source.names;
     let place = &source.server.place;

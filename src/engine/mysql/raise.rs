@@ -1,12 +1,12 @@
 //! Raising the fence by DDL on the change logs, and clearing up behind it.
 //!
 //! A trigger on a log is no row: no snapshot hides it. Making it waits, by the log's metadata lock, for
-//! whoever has written that log; writers that come meanwhile queue up behind, so each attempt waits a second
+//! every session that has written that log; writers that come later queue up behind, so each attempt waits a second
 //! at most (`lock_wait_timeout`, which also ends the request of a client that is gone), and between two the
 //! writers get through. One log at a time: to lock several would deadlock with writers of several tables.
 //! The order, each step durable before the next:
 //!
-//! 1. `raised` is n ([`fence::begin`]). Dying here leaves a fence that refuses nobody and that lowering ends.
+//! 1. `raised` is n ([`fence::begin`]). Dying here leaves a fence that refuses no writer and that lowering ends.
 //! 2. The triggers. Dying here, or one that arrives late, leaves triggers that refuse until n is lowered, and
 //!    never again after that.
 //! 3. A look whether all of it is there, under the same numbers.

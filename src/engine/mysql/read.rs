@@ -261,7 +261,7 @@ pub(super) async fn batch(source: &Inner, watch: Watch<'_>, limits: Limits) -> R
     })
 }
 
-/// The gaps of a log that nobody can fill any more.
+/// The gaps of a log that no transaction can fill any more.
 async fn look_for_owners(source: &Inner, table: &TablePlan, from: &Seen) -> Result<Vec<(u64, u64)>> {
     let log_name = source.names.log_name(&table.source.name);
     match source.retirement.try_lock() {

@@ -2,7 +2,7 @@
 //! change logs, and who may still write.
 //!
 //! The triggers refuse; the row makes them inert. So a lowered attempt stays lowered whatever of it arrives
-//! later (docs/how-it-works.md, "a fence is raised by DDL and lowered by data").
+//! later (docs/how-it-works.md, "the fence is lowered by data").
 
 use super::connect::literal;
 use super::session::{Session, flag, number, query, text};
@@ -49,7 +49,7 @@ pub(super) struct FenceTrigger {
 /// All that is known of the fence.
 #[derive(Debug)]
 pub(super) struct State {
-    /// Missing where somebody removed row or table.
+    /// Missing where row or table was removed.
     pub(super) row: Option<Row>,
     pub(super) triggers: Vec<FenceTrigger>,
 }

@@ -1,7 +1,7 @@
 //! Raising the fence: a trigger on each change log, one log at a time, each in a short transaction that is
-//! sent as one message (docs/how-it-works.md, "a fence is raised by DDL and lowered by data").
+//! sent as one message (docs/how-it-works.md, "the fence is lowered by data").
 //!
-//! Crash story: the row says `raised` before the first trigger is made. Whoever finds triggers finds the row,
+//! Crash story: the row says `raised` before the first trigger is made. A process that finds triggers finds the row,
 //! and lowering is one update of it; a trigger that arrives after that is inert.
 
 use std::collections::HashSet;
@@ -41,7 +41,7 @@ pub(super) async fn raise(source: &PostgresSource, plan: &Plan, stamp: Stamp, un
     has_standby(source, &mut session).await?;
     wait_for_old_writers(source, &mut session, until).await?;
     fence::begin(source, &mut session, stamp).await?;
-    // A log that is made after this list was read gets the fence from whoever makes it.
+    // A log that is made after this list was read gets the fence from the process that makes it.
     for log in logs(source, &mut session).await? {
         let raised = tokio::time::timeout_at(
             (until + GRACE).into(),

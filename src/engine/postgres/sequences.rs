@@ -1,6 +1,6 @@
 //! Moves the target's sequences to where the source's are.
 //!
-//! Somebody may be trying the target out: a value that `nextval` gives between our look and our `setval` would be
+//! A person may be trying the target out: a value that `nextval` gives between our look and our `setval` would be
 //! given twice. ALTER SEQUENCE keeps `nextval` out until our transaction ends. Where we may not do that, `nextval`
 //! itself is called as often as it takes, which can't go backwards; only where that would be too often is
 //! the sequence set, by a statement that looks first.
@@ -105,7 +105,7 @@ fn steps(wish: &Sequence, stands: &Sequence) -> i64 {
 /// Keeps `nextval` out until the transaction ends. False where we may not, or where a transaction that has used
 /// the sequence does not end.
 async fn lock(connection: &mut PgConnection, found: &FoundSequence) -> Result<bool, sqlx::Error> {
-    // As it is already: that is enough for the lock, which waits for whoever has called nextval.
+    // As it is already: that is enough for the lock, which waits for every session that has called nextval.
     let alter = format!(
         "SAVEPOINT hw_sequence; SET LOCAL lock_timeout = '1s'; ALTER SEQUENCE {} INCREMENT BY {}; \
          RELEASE SAVEPOINT hw_sequence",

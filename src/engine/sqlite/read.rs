@@ -59,7 +59,7 @@ pub(super) async fn stream(
     if bounds.from.is_none() {
         check_keys(&mut session, table, &reads).await?;
     }
-    // Without WAL nobody can commit while we read: a keyed table is read piece by piece then, each
+    // Without WAL no session can commit while we read: a keyed table is read piece by piece then, each
     // newer than the extent, which is all that the extent promises. The keys of a table are read in
     // one go even so, as one that moved between two pieces would be missing.
     // In a snapshot that is held nothing moves, and other reads get their turn between two pieces.
