@@ -76,7 +76,7 @@ struct Sync {
 /// A database after all that can be done without a fence.
 enum Prepared {
     /// Nothing more is to be done, or can be.
-    Ended(FinalSync),
+    Ended(Box<FinalSync>),
     /// It may be fenced.
     Ready(Box<Ready>),
 }
@@ -141,7 +141,7 @@ async fn none_unless_all(
         all.push(match prepared {
             Ok(Prepared::Ready(ready)) => {
                 let reason = format!("no database is fenced: not ready: {others}");
-                ready.give_back(vec![reason]).await.map(Prepared::Ended)
+                ready.give_back(vec![reason]).await.map(|report| Prepared::Ended(Box::new(report)))
             }
             other => other,
         });
@@ -158,7 +158,7 @@ async fn approach(prepared: Result<Prepared>) -> Result<Prepared> {
 
 async fn end(prepared: Result<Prepared>) -> Result<FinalSync> {
     match prepared? {
-        Prepared::Ended(report) => Ok(report),
+        Prepared::Ended(report) => Ok(*report),
         Prepared::Ready(ready) => ready.fence().await,
     }
 }
@@ -204,7 +204,7 @@ async fn prepare(
             let released = sync.lease.release().await;
             let (report, _) = outcome?;
             released?;
-            Ok(Prepared::Ended(report))
+            Ok(Prepared::Ended(Box::new(report)))
         }
     }
 }

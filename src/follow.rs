@@ -16,7 +16,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::copy;
-use crate::engine::{Lease, Stage, Watch};
+use crate::engine::{Lease, Watch};
 use crate::error::{Error, Kind, Policy, Result};
 use crate::ledger::TableEntry;
 use crate::metrics;

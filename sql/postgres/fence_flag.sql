@@ -8,7 +8,7 @@ BEGIN
             RAISE EXCEPTION USING
                 ERRCODE = 'HW001',
                 MESSAGE = pg_catalog.format('highwater has fenced this database: %I.%I takes no writes', TG_TABLE_SCHEMA, TG_TABLE_NAME),
-                HINT = 'The database moves to another server. `highwater final-sync --lift` lowers the fence.';
+                HINT = 'The database moves to another server. `highwater final-sync --lower` lowers the fence.';
         END IF;
     END IF;
     IF TG_LEVEL OPERATOR(pg_catalog.=) 'ROW' THEN

@@ -12,7 +12,7 @@ BEGIN
     RAISE EXCEPTION USING
         ERRCODE = 'HW001',
         MESSAGE = pg_catalog.format('highwater has fenced this database: %s takes no writes', TG_TABLE_NAME),
-        HINT = 'The database moves to another server. `highwater final-sync --lift` lowers the fence.';
+        HINT = 'The database moves to another server. `highwater final-sync --lower` lowers the fence.';
 END
 $highwater$;
 
@@ -31,7 +31,7 @@ BEGIN
     RAISE EXCEPTION USING
         ERRCODE = 'HW001',
         MESSAGE = 'highwater has fenced this database: it takes no writes of its own either',
-        HINT = '`highwater final-sync --lift` lowers the fence.';
+        HINT = '`highwater final-sync --lower` lowers the fence.';
 END
 $highwater$;
 

@@ -38,7 +38,7 @@ impl Ready {
         if reasons.is_empty() {
             return Ok(Prepared::Ready(self));
         }
-        Ok(Prepared::Ended(self.give_back(reasons).await?))
+        Ok(Prepared::Ended(Box::new(self.give_back(reasons).await?)))
     }
 
     /// Raises the fence and ends final; else lowers it again. The outage is bounded by the deadline and by a

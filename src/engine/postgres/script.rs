@@ -111,7 +111,7 @@ impl Script for PgScript {
             None => self.send(&statement.sql).await,
         };
         let Err(error) = ran else { return Ok(Ran::Done) };
-        let code = error.as_database_error().and_then(|e| e.code().map(|code| code.into_owned()));
+        let code = error.as_database_error().and_then(|e| e.code().map(std::borrow::Cow::into_owned));
         let outside_only = code.is_some_and(|code| OUTSIDE_ONLY.contains(&code.as_str()));
         let error = classify(error, &self.shared.place);
         if outside_only { Ok(Ran::OutsideOnly(error)) } else { Err(error) }
