@@ -59,7 +59,7 @@ impl Clean {
         let ledger = Ledger::peek(self.sides.target.clone(), &self.database, self.actor.clone()).await?;
         self.check(ledger.as_ref()).await?;
         if let Some(ledger) = &ledger {
-            pair::take_term(&self.sides, ledger).await?.check_term().await?;
+            ledger.take_term().await?;
         }
         self.sides.source.remove().await?;
         crate::fault::point("after_source_cleaned").await?;

@@ -300,25 +300,10 @@ async fn prepare_under(
         return Box::pin(watch(sides, database, settings, ledger, entry, board)).await;
     }
     let circumstances = circumstances(settings, known.as_ref()).await?;
-    let is_begun = entry.as_ref().is_some_and(|e| e.identity.is_some());
-    let mut plan = plan_in(sides, database, &circumstances, known.as_ref(), is_begun).await?;
-    let included: Vec<Finding> = entry.iter().flat_map(|e| included_since_upgrade(&plan, e)).collect();
-    plan.blockers.extend(included);
     let began = entry.as_ref().filter(|e| e.identity.is_some());
+    let plan = plan_in(sides, database, &circumstances, known.as_ref(), began.is_some()).await?;
     check_identity(&database.name, began.and_then(|e| e.identity.as_ref()), &sides.identity)?;
-    let fatal: Vec<Finding> = match began {
-        None => plan.blockers.clone(),
-        // Once begun, what forbids one table must not stop the others.
-        Some(_) => plan.blockers.iter().filter(|b| b.table.is_none()).cloned().collect(),
-    };
-    if !fatal.is_empty() {
-        return Err(blocked(&database.name, &fatal));
-    }
-    let forbidden = |t: &TablePlan| plan.blockers.iter().any(|b| b.table.as_deref() == Some(&t.label()));
-    let (stopped, tables): (Vec<TablePlan>, Vec<TablePlan>) =
-        plan.tables.iter().cloned().partition(forbidden);
-    plan.tables = tables;
-    plan.excluded.extend(stopped.iter().map(|t| t.source.clone()));
+    let (mut plan, stopped) = carried(&database.name, plan, entry.as_ref())?;
     if sides.target.capture_here().await? == CaptureHere::Foreign {
         sides.target.remove_foreign_capture().await?;
     }
@@ -361,16 +346,41 @@ async fn prepare_under(
         board: board.clone(),
         hold: None,
     };
-    if pair.plan.tables.iter().any(|t| t.create) {
-        copy::make_tables(&pair).await?;
-        let made = pair.sides.target.schema().await?;
-        for table in &mut pair.plan.tables {
-            if let Some(found) = made.table(&table.target) {
-                table.target_id.clone_from(&found.id);
-            }
+    make_missing(&mut pair).await?;
+    Ok((pair, generations))
+}
+
+/// Parts the tables of a plan into those that can be carried and those that something forbids.
+fn carried(database: &str, mut plan: Plan, entry: Option<&Entry>) -> Result<(Plan, Vec<TablePlan>)> {
+    let included: Vec<Finding> = entry.into_iter().flat_map(|e| included_since_upgrade(&plan, e)).collect();
+    plan.blockers.extend(included);
+    // Once begun, what forbids one table must not stop the others.
+    let began = entry.is_some_and(|e| e.identity.is_some());
+    let fatal: Vec<Finding> = plan.blockers.iter().filter(|b| !began || b.table.is_none()).cloned().collect();
+    if !fatal.is_empty() {
+        return Err(blocked(database, &fatal));
+    }
+    let forbidden = |t: &TablePlan| plan.blockers.iter().any(|b| b.table.as_deref() == Some(&t.label()));
+    let (stopped, tables): (Vec<TablePlan>, Vec<TablePlan>) =
+        plan.tables.iter().cloned().partition(forbidden);
+    plan.tables = tables;
+    plan.excluded.extend(stopped.iter().map(|t| t.source.clone()));
+    Ok((plan, stopped))
+}
+
+/// Makes the target's missing tables, where that is asked for.
+async fn make_missing(pair: &mut Pair) -> Result<()> {
+    if !pair.plan.tables.iter().any(|t| t.create) {
+        return Ok(());
+    }
+    copy::make_tables(pair).await?;
+    let made = pair.sides.target.schema().await?;
+    for table in &mut pair.plan.tables {
+        if let Some(found) = made.table(&table.target) {
+            table.target_id.clone_from(&found.id);
         }
     }
-    Ok((pair, generations))
+    Ok(())
 }
 
 /// Forgets tables that the settings exclude, and stops those of the ledger that can't be carried, with the reason.
@@ -407,8 +417,10 @@ async fn stop_others(ledger: &Ledger, database: &DatabaseSettings, plan: &Plan) 
 /// well, and only a person can tell.
 ///
 /// # Errors
-/// When a side can't be reached.
+/// [`Kind::Refused`] when the source is another database than the one this migration began with: nothing is touched
+/// then. When a side can't be reached.
 pub async fn take_term(sides: &Sides, ledger: &Ledger) -> Result<Ledger> {
+    check_identity(ledger.database(), ledger.read().await?.identity.as_ref(), &sides.identity)?;
     let ledger = ledger.take_term().await?;
     let attempt = ledger.read().await?.attempt;
     let fence = sides.source.fence().await?;

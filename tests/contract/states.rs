@@ -138,11 +138,11 @@ async fn the_last_open_table_stops_and_the_others_replay(engine: Engine) {
     pair.execute_on_both(tables).await;
     pair.source.execute("INSERT INTO a VALUES (1); INSERT INTO z VALUES (1)").await;
     let highwater = settings(&pair);
-    let (halted, pause) = highwater.clone().pause_at("after_copy_begins");
-    let daemon = halted.spawn(&["run"]);
-    pause.reached().await;
-    pair.target.execute("DROP TABLE z").await;
-    pause.go_on();
+    let without = highwater.clone().setting("database.main.exclude", "[\"z\"]");
+    without.fault("before_copy_ends=kill").run(&["copy"]).await.killed();
+    assert_eq!(shown_phase(&highwater).await, "copying");
+    pair.target.execute("INSERT INTO z VALUES (7)").await;
+    let daemon = highwater.spawn(&["run"]);
     daemon.wait_for_log("table stopped").await;
     eventually(Duration::from_secs(30), async || shown_phase(&highwater).await == "replaying").await;
 }
@@ -161,16 +161,14 @@ async fn lookups_are_done_again_when_their_table_is_included_later(engine: Engin
 
 async fn a_table_waits_for_what_it_looks_up_to_be_copied(engine: Engine) {
     let (pair, highwater) = apps(engine).await;
-    let (halted, pause) = highwater.clone().pause_at("after_copy_begins");
-    let daemon = halted.spawn(&["run"]);
-    pause.reached().await;
-    pair.target.execute("DROP TABLE apps").await;
-    pause.go_on();
-    daemon.wait_for_log("table stopped").await;
-    assert_eq!(daemon.terminate().await, Some(0));
+    pair.execute_on_both("CREATE TABLE other (id INTEGER PRIMARY KEY)").await;
+    let begun = highwater.clone().setting("database.main.exclude", "[\"apps\", \"tokens\"]");
+    begun.run(&["copy"]).await.ok();
+    pair.target.execute("INSERT INTO apps VALUES (9, 'stray')").await;
+    highwater.run(&["copy"]).await.expect_code(4).says("apps");
     assert_eq!(pair.target.value("SELECT count(*) FROM tokens").await, "0", "it waits");
     highwater.run(&["final-sync", "--fence"]).await.expect_code(4);
-    pair.target.execute("CREATE TABLE apps (id INTEGER PRIMARY KEY, name VARCHAR(20) NOT NULL)").await;
+    pair.target.execute("DELETE FROM apps").await;
     highwater.run(&["copy"]).await.ok();
     highwater.run(&["final-sync"]).await.ok();
     assert_eq!(pair.target.value("SELECT count(app_id) FROM tokens").await, "2");

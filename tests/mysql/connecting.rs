@@ -66,8 +66,11 @@ async fn a_binary_log_without_trust_blocks(kind: Kind) {
     highwater.run(&["plan"]).await.expect_code(3).says("SET GLOBAL log_bin_trust_function_creators = 1");
     server.execute("SET GLOBAL log_bin_trust_function_creators = 1").await;
     highwater.run(&["copy"]).await.ok();
-    // What stands already is not held up by it.
+    // Capture that is installed goes on without it; the fence could not be raised.
     server.execute("SET GLOBAL log_bin_trust_function_creators = 0").await;
-    highwater.run(&["final-sync"]).await.ok();
-    highwater.run(&["plan"]).await.ok().says("log_bin_trust_function_creators");
+    highwater.run(&["plan"]).await.ok().says("SET GLOBAL log_bin_trust_function_creators = 1");
+    highwater.run(&["final-sync"]).await.ok().says("drained");
+    highwater.run(&["final-sync", "--fence"]).await.expect_code(3).says("the fence can't be raised");
+    server.execute("SET GLOBAL log_bin_trust_function_creators = 1").await;
+    highwater.run(&["final-sync", "--fence"]).await.ok().says("final");
 }

@@ -342,9 +342,8 @@ impl Look {
         let Err(error) = raise::attempt_ddl(source).await else { return Ok(()) };
         let remedy = error.remedy_text().unwrap_or("look at the server's log").to_string();
         match error.kind() {
-            Kinds::Refused => self.block(error.summary(), remedy),
-            // A backup that is running keeps nothing else from working.
-            Kinds::Unavailable => self.warn(error.summary(), remedy),
+            // What can't be fenced now can be copied and replayed: only a fenced final sync is refused for it.
+            Kinds::Refused | Kinds::Unavailable => self.warn(error.summary(), remedy),
             _ => return Err(error),
         }
         Ok(())
