@@ -34,12 +34,17 @@ CREATE TABLE IF NOT EXISTS {capture}.fence (
 INSERT IGNORE INTO {capture}.fence (database_name, epoch, raised) VALUES ({database}, 0, 0)
 
 -- Refusals of the fence that a routine or a trigger of the application has caught: the write stayed, and its
--- key is in no log. A refusal that ends its statement takes its row here along.
+-- key is in no log. A refusal that ends its statement takes its row here along, but InnoDB keeps a lock on the gap
+-- that the row was in until the transaction ends. So there is a gap for each session, more or less, between rows of
+-- no database: else a refused session that stays open would keep others waiting.
 CREATE TABLE IF NOT EXISTS {capture}.passed (
-    id            BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
+    id            SMALLINT NOT NULL PRIMARY KEY,
     database_name VARCHAR(64) NOT NULL,
     log           VARCHAR(64) NOT NULL
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+
+INSERT IGNORE INTO {capture}.passed (id, database_name, log)
+WITH RECURSIVE s (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM s WHERE n < 500) SELECT 2 * n, '', '' FROM s
 
 -- Writes that passed because their change log was gone or altered.
 CREATE TABLE IF NOT EXISTS {missed} (

@@ -6,7 +6,7 @@ BEGIN
         SIGNAL SQLSTATE 'HW001' SET MESSAGE_TEXT = 'highwater fence: this database is being moved and takes no writes';
     SELECT {stamp} INTO highwater_stamp FROM {lowered} WHERE {only} LIMIT 18446744073709551615;
     IF (highwater_stamp > {attempt}) IS NOT TRUE THEN
-        INSERT INTO {passed} (database_name, log) VALUES ({database}, {log});
+        INSERT INTO {passed} (id, database_name, log) VALUES (1 + 2 * (CONNECTION_ID() MOD 500), {database}, {log});
         SIGNAL SQLSTATE 'HW001' SET MESSAGE_TEXT = 'highwater fence: this database is being moved and takes no writes';
     END IF;
 END

@@ -1,7 +1,8 @@
 -- Who has written a change log and has not ended: name, for people, age (NULL: not known), log.
 SELECT coalesce(l.virtualtransaction, ''),
-    coalesce(format('pid %s (%s%s%s)', l.pid, a.usename, coalesce(', ' || nullif(a.application_name, ''), ''),
-        coalesce(', since ' || a.xact_start, '')), 'a prepared transaction (pg_prepared_xacts)'),
+    CASE WHEN a.pid IS NULL THEN 'a prepared transaction (pg_prepared_xacts)'
+        ELSE format('pid %s (%s%s%s)', l.pid, a.usename, coalesce(', ' || nullif(a.application_name, ''), ''),
+            coalesce(', since ' || a.xact_start, '')) END,
     extract(epoch FROM clock_timestamp() - a.xact_start),
     min(c.relname)
 FROM pg_locks AS l

@@ -60,6 +60,9 @@ async fn a_binary_log_without_trust_blocks(kind: Kind) {
             name(&pair.target)
         ))
         .await;
+    if kind == Kind::Mysql {
+        server.execute(&format!("GRANT XA_RECOVER_ADMIN ON *.* TO {user}@'%'")).await;
+    }
     let highwater = Highwater::new(&pair)
         .setting("database.main.source", &mysql(&pair.source).url_as(&user))
         .setting("database.main.target", &mysql(&pair.target).url_as(&user));

@@ -131,9 +131,13 @@ async fn what_does_not_matter_is_left_alone(kind: Kind) {
 async fn humble(case: &Case, kind: Kind, more: &str) -> (String, Case) {
     let server = MysqlServer::shared(kind);
     let user = server.user("").await;
+    let prepared = match kind {
+        Kind::Mysql => format!("GRANT XA_RECOVER_ADMIN ON *.* TO {user}@'%';"),
+        Kind::Mariadb => String::new(),
+    };
     case.execute(&format!(
         "GRANT SELECT, TRIGGER, LOCK TABLES ON \"{}\".* TO {user}@'%';
-         GRANT ALL ON highwater_capture.* TO {user}@'%'; {more}",
+         GRANT ALL ON highwater_capture.* TO {user}@'%'; {prepared} {more}",
         case.database.name()
     ))
     .await;

@@ -30,7 +30,11 @@ async fn a_prepared_transaction_blocks_the_fence() {
     pair.source
         .execute(&format!("BEGIN; INSERT INTO t VALUES (500, 'prepared'); PREPARE TRANSACTION '{name}'"))
         .await;
-    highwater.run(&["final-sync", "--fence", "--timeout", "2s"]).await.expect_code(4).says("lifted");
+    highwater
+        .run(&["final-sync", "--fence", "--timeout", "2s"])
+        .await
+        .expect_code(4)
+        .says("prepared transaction");
     pair.source.execute(&format!("COMMIT PREPARED '{name}'")).await;
     highwater.run(&["final-sync", "--fence"]).await.ok();
     assert_same(&pair).await;

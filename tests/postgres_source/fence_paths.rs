@@ -289,12 +289,18 @@ async fn a_role_that_does_not_own_the_logs_raises_and_lowers_by_its_grants() {
 
 #[tokio::test]
 async fn it_is_not_raised_while_a_synchronous_standby_is_missing() {
-    let server =
-        Server::start_own(&[("synchronous_standby_names", "'absent'"), ("synchronous_commit", "local")]);
+    let server = Server::start_own(&[("synchronous_commit", "local")]);
     let database = server.database().await;
     database.execute(TABLE).await;
     let case = Case::on(database, "postgres").await;
     case.install().await;
+    case.execute("ALTER SYSTEM SET synchronous_standby_names = 'absent'").await;
+    case.execute("SELECT pg_reload_conf()").await;
+    let named = "SELECT current_setting('synchronous_standby_names') = 'absent'";
+    eventually(Duration::from_secs(10), async || {
+        case.database.rows_as_text(named).await[0][0].as_deref() == Some("t")
+    })
+    .await;
     let error = case.source.raise_fence(&case.plan, FIRST, soon()).await.unwrap_err();
     assert!(error.kind() == Kind::Refused && error.to_string().contains("standby"), "{error}");
     assert_eq!(code(&case, "UPDATE t SET v = 'y'").await, None);

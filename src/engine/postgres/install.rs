@@ -171,8 +171,8 @@ pub(super) async fn persist(
 pub(super) async fn holders(session: &mut Session, tables: &[u32]) -> Result<String> {
     let oids: Vec<String> = tables.iter().map(u32::to_string).collect();
     let sql = format!(
-        "SELECT DISTINCT coalesce(format('pid %s (%s, %s, since %s)', l.pid, a.usename, nullif(a.application_name, ''), \
-         a.xact_start), 'a prepared transaction (pg_prepared_xacts)')
+        "SELECT DISTINCT CASE WHEN a.pid IS NULL THEN 'a prepared transaction (pg_prepared_xacts)' \
+         ELSE format('pid %s (%s, %s, since %s)', l.pid, a.usename, nullif(a.application_name, ''), a.xact_start) END
          FROM pg_locks AS l LEFT JOIN pg_stat_activity AS a USING (pid)
          WHERE l.locktype = 'relation' AND l.granted AND l.pid IS DISTINCT FROM pg_backend_pid()
          AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())

@@ -59,7 +59,11 @@ async fn must_refuse(session: &mut Session, statement: &str) -> Result<()> {
     let place = session.place().to_string();
     match session.attempt(format!("BEGIN; {statement}; ROLLBACK")).await? {
         Err(error) if code(&error).as_deref() == Some(REFUSED) => Ok(()),
-        Err(error) => Err(classify(error, &place).at("the write that proves the fence failed otherwise")),
+        Err(error) => {
+            let error = classify(error, &place).at("the write that proves the fence failed otherwise");
+            // Refused for what it holds, and not by the fence: it would have passed.
+            Err(if error.kind() == Kind::Data { Error::refused(error.summary()) } else { error })
+        }
         Ok(()) => Err(Error::refused(format!("{place}: the fence let a write pass: {statement}"))
             .remedy("`highwater plan` shows what is wrong with capture")),
     }
