@@ -55,8 +55,10 @@ impl Load {
                         match write(&mut connection, number).await {
                             Ok(()) => drop(done[number].fetch_add(1, Ordering::Relaxed)),
                             Err(error) => {
-                                let code =
-                                    error.as_database_error().and_then(|e| e.code()).unwrap_or_default();
+                                let code = error
+                                    .as_database_error()
+                                    .and_then(sqlx::error::DatabaseError::code)
+                                    .unwrap_or_default();
                                 assert!(matches!(&*code, "HW001" | "40001" | "25P02"), "{error}");
                                 run(&mut connection, "ROLLBACK").await.unwrap();
                             }

@@ -140,7 +140,7 @@ async fn what_is_written_after_a_snapshot_is_not_in_it() {
     loop {
         match stream.next().await.unwrap() {
             Block::Values(rows) => {
-                old += rows.iter().filter(|row| row[4] == Value::Text(b"old".to_vec().into())).count();
+                old += rows.iter().filter(|row| row[4] == Value::Text(b"old".to_vec())).count();
             }
             Block::End { rows, .. } => break assert_eq!((rows, old), (5_000, 5_000)),
             other => panic!("{other:?}"),

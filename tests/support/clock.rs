@@ -38,7 +38,7 @@ impl Drop for Clock {
         let written = OpenOptions::new().create(true).append(true).open(file);
         let written = written.and_then(|mut file| file.write_all(line.as_bytes()));
         if let Err(error) = written {
-            eprintln!("HIGHWATER_TEST_TIMES: {error}");
+            let _ = writeln!(std::io::stderr(), "HIGHWATER_TEST_TIMES: {error}");
         }
     }
 }
