@@ -1,5 +1,6 @@
 //! A database at work: both sides connected, the plan, the ledger.
 
+mod term;
 mod unannounced;
 
 use std::collections::HashSet;
@@ -12,10 +13,11 @@ use crate::ledger::{self, Actor, Entry, Ledger, Nonce};
 use crate::model::{Finding, Plan, Schema, TableName, TablePlan};
 use crate::plan::{self, Circumstances, TableDiff};
 use crate::settings::{DatabaseSettings, Settings};
-use crate::state::{AttemptState, Phase, TableState, Task};
+use crate::state::{Phase, TableState, Task};
 use crate::status::Board;
 use crate::throttle::Throttle;
 
+pub use term::take_term;
 pub use unannounced::unannounced;
 use unannounced::{included_since_upgrade, keep_unannounced};
 
@@ -407,43 +409,6 @@ async fn stop_others(ledger: &Ledger, database: &DatabaseSettings, plan: &Plan) 
         ledger.stop(&entry.label, &reason).await?;
     }
     Ok(())
-}
-
-/// Takes the term of the lease, with the lease held. What an earlier holder left behind ends here: its open
-/// attempt is void, and the fence of a void attempt is lowered. Dying between leaves a void attempt whose fence
-/// may be up: the next holder lowers it, as this asks what the source has and not what happened.
-///
-/// A fence that the ledger knows nothing of (the target was restored) is left alone: the attempt may have ended
-/// well, and only a person can tell.
-///
-/// # Errors
-/// [`Kind::Refused`] when the source is another database than the one this migration began with: nothing is touched
-/// then. When a side can't be reached.
-pub async fn take_term(sides: &Sides, ledger: &Ledger) -> Result<Ledger> {
-    check_identity(ledger.database(), ledger.read().await?.identity.as_ref(), &sides.identity)?;
-    let ledger = ledger.take_term().await?;
-    let attempt = ledger.read().await?.attempt;
-    let fence = sides.source.fence().await?;
-    let database = ledger.database();
-    if attempt.state == AttemptState::Final {
-        return Ok(ledger);
-    }
-    if fence.stamp.attempt > attempt.stamp.attempt {
-        if fence.raised {
-            tracing::warn!(database, attempt = %fence.stamp, "the fence was raised by an attempt that the ledger \
-                does not know, and is left alone: `highwater final-sync --lower` lowers it");
-        }
-        return Ok(ledger);
-    }
-    // Also where no fence is seen: the raise of an attempt that died may still arrive.
-    if attempt.stamp.attempt > 0 && fence.stamp.attempt > 0 {
-        sides.source.lower_fence(attempt.stamp).await?;
-        if fence.raised {
-            tracing::warn!(database, attempt = %attempt.stamp, "lowered the fence of an attempt that did not end");
-            ledger.event(&format!("cutover attempt {}: its fence is lowered", attempt.stamp)).await?;
-        }
-    }
-    Ok(ledger)
 }
 
 /// Makes a database ready to be looked at while its target is the upgrade's or the application's: with the
