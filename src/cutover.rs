@@ -4,7 +4,7 @@
 //! write any more, and the target is equal to it.
 //!
 //! The fence goes up last (docs/how-it-works.md, "the fence goes up last"). First everything that can be known
-//! without it is known, for all databases ([`prepare`]); then each is fenced (`fence`).
+//! without it is known, for all databases (`prepare`); then each is fenced (`fence`).
 //!
 //! Crash story of the fence. An attempt has an even number that is greater than every earlier one; it is recorded
 //! on the target before the source hears of it. Dying before the fence is raised leaves an open attempt that
