@@ -152,13 +152,14 @@ async fn settings_of_the_database_do_not_change_values() {
         ("bytea_output", "escape"),
         ("xmloption", "document"),
         ("standard_conforming_strings", "off"),
-        ("statement_timeout", "60"),
         ("search_path", "nowhere"),
         ("client_encoding", "LATIN1"),
         ("default_transaction_isolation", "serializable"),
         ("array_nulls", "off"),
         ("quote_all_identifiers", "on"),
         ("transform_null_equals", "on"),
+        // The last, as the statements that set the others would meet it.
+        ("statement_timeout", "60"),
     ];
     let side = Side::both(&table()).await;
     side.pair.source.execute(&rows()).await;
@@ -174,6 +175,7 @@ async fn settings_of_the_database_do_not_change_values() {
     // The comparison is to read with sessions of its own.
     for database in [&side.pair.source, &side.pair.target] {
         let mut last = database.connect().await;
+        last.execute("SET statement_timeout = 0").await;
         let name = database.postgres().name();
         last.execute(&format!("ALTER DATABASE {name} RESET ALL")).await;
         let others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
