@@ -70,7 +70,7 @@ pub(super) fn included_since_upgrade(plan: &Plan, entry: &Entry) -> Vec<Finding>
 }
 
 /// What forbids going on with a table whose target was changed while the source was not, and no upgrade
-/// was announced: copied anew, it would lose what that change did to its rows. Once the schema is `upgraded`
+/// was announced: a full resync would lose what that change did to its rows. Once the schema is `upgraded`
 /// other rules forbid it, too: those of a process that was started before, or with other settings, would
 /// undo the upgrade.
 pub fn unannounced(kept: &TablePlan, now: &TablePlan, upgraded: bool) -> Option<Finding> {
