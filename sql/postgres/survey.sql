@@ -11,4 +11,8 @@ SELECT pg_is_in_recovery(),
     (SELECT string_agg(e.evtname, ', ' ORDER BY e.evtname) FROM pg_event_trigger AS e
      WHERE e.evtenabled NOT IN ('D', 'R') AND e.evtevent IN ('ddl_command_start', 'ddl_command_end', 'sql_drop')),
     pg_has_role('pg_read_all_stats', 'USAGE'),
-    (SELECT string_agg(o.roname, ', ') FROM pg_replication_origin AS o)
+    -- Origins are the server's. Those of another database's subscription say by their name whose they are.
+    (SELECT string_agg(o.roname, ', ') FROM pg_replication_origin AS o
+     WHERE NOT EXISTS (
+         SELECT FROM pg_subscription AS s JOIN pg_database AS d ON d.oid = s.subdbid
+         WHERE d.datname <> current_database() AND o.roname ~ format('^pg_%s(_|$)', s.oid)))

@@ -272,7 +272,7 @@ async fn nothing_is_fenced_while_one_database_is_not_ready(engine: Engine) {
 
 /// Whatever is being done under the fence.
 async fn time_and_a_signal_end_the_outage(engine: Engine) {
-    for (timeout, by_signal) in [("60s", true), ("15s", false)] {
+    for (timeout, by_signal) in [("60s", true), ("25s", false)] {
         let (pair, highwater) = shop(engine).await;
         highwater.run(&["copy"]).await.ok();
         let (halted, pause) = highwater.clone().pause_at("after_fence_raised");

@@ -16,6 +16,7 @@
 use stateright::{Checker, HasDiscoveries, Model, Property};
 
 use super::is_long;
+use crate::support::clock;
 
 const LOOKED_UP: &str = "in sync means looked up";
 const GETS_IN_SYNC: &str = "left alone, it gets in sync";
@@ -370,11 +371,13 @@ fn model(missing: Option<Rule>) -> Lookups {
 
 #[test]
 fn lookups_follow_their_parent() {
+    clock::start();
     model(None).checker().threads(2).spawn_bfs().join().assert_properties();
 }
 
 /// Without `rule` some order breaks `property`.
 fn assert_needed(rule: Rule, property: &'static str) {
+    clock::start();
     let broken = HasDiscoveries::AnyOf([property].into());
     model(Some(rule)).checker().finish_when(broken).spawn_bfs().join().assert_any_discovery(property);
 }

@@ -41,6 +41,8 @@ use explore::{DataPath, Scenario};
 use positions::{A, B, Change};
 use stateright::{Checker, HasDiscoveries, Model};
 
+use crate::support::clock;
+
 /// A rule of the protocol that can be taken out, to see what it is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Guard {
@@ -169,12 +171,14 @@ fn is_long() -> bool {
 
 /// With every guard in force all holds, whatever the order.
 fn assert_sound(scenario: Scenario) {
+    clock::start();
     let model = DataPath { scenario, guards: Guards::ALL };
     model.checker().threads(2).spawn_bfs().join().assert_properties();
 }
 
 /// Without `guard` some order breaks what it keeps.
 fn assert_needed(guard: Guard, scenario: Scenario) {
+    clock::start();
     let model = DataPath { scenario, guards: Guards::without(guard) };
     let broken = HasDiscoveries::AnyOf([guard.keeps()].into());
     let checker = model.checker().finish_when(broken).spawn_bfs().join();

@@ -18,6 +18,7 @@
 use stateright::{Checker, HasDiscoveries, Model, Property};
 
 use super::is_long;
+use crate::support::clock;
 
 const STAYS_DELETED: &str = "what the upgrade deleted stays deleted";
 const STAYS_MADE: &str = "what the upgrade made is left alone";
@@ -419,6 +420,7 @@ fn model(missing: Option<Rule>, starts_with_row: bool) -> Ownership {
 
 #[test]
 fn rows_keep_their_origin() {
+    clock::start();
     for starts_with_row in [true, false] {
         model(None, starts_with_row).checker().threads(2).spawn_bfs().join().assert_properties();
     }
@@ -426,6 +428,7 @@ fn rows_keep_their_origin() {
 
 /// Without `rule` some order breaks `property`.
 fn assert_needed(rule: Rule, property: &'static str) {
+    clock::start();
     let is_broken = [true, false].into_iter().any(|starts_with_row| {
         let broken = HasDiscoveries::AnyOf([property].into());
         let checker = model(Some(rule), starts_with_row).checker().finish_when(broken).spawn_bfs().join();

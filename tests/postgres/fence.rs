@@ -31,7 +31,7 @@ async fn a_prepared_transaction_blocks_the_fence() {
         .execute(&format!("BEGIN; INSERT INTO t VALUES (500, 'prepared'); PREPARE TRANSACTION '{name}'"))
         .await;
     highwater
-        .run(&["final-sync", "--fence", "--timeout", "2s"])
+        .run(&["final-sync", "--fence", "--timeout", "10s"])
         .await
         .expect_code(4)
         .says("prepared transaction");
@@ -47,7 +47,7 @@ async fn an_open_writer_is_not_drained() {
     let mut writer = pair.source.connect().await;
     writer.execute("BEGIN").await;
     writer.execute("UPDATE t SET v = 'open' WHERE id = 1").await;
-    let report = highwater.run(&["final-sync", "--timeout", "2s"]).await.expect_code(4);
+    let report = highwater.run(&["final-sync", "--timeout", "10s"]).await.expect_code(4);
     report.says("open");
     writer.execute("COMMIT").await;
     highwater.run(&["final-sync"]).await.ok();

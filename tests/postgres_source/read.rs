@@ -277,8 +277,8 @@ async fn what_was_read_is_flushed_even_beside_asynchronous_commits() {
     let begun = Instant::now();
     assert_eq!(reader.next().await, ["t 1 1 x"]);
     assert!(
-        begun.elapsed() < Duration::from_secs(2),
-        "highwater makes the server flush: {:?}",
+        begun.elapsed() < Duration::from_secs(8),
+        "the server by itself takes 10 s; highwater makes the server flush: {:?}",
         begun.elapsed()
     );
     server.crash();

@@ -50,6 +50,6 @@ pub use seeds::seeds;
 pub use server::Server;
 pub use site::Snapshot;
 pub use sqlite::SqliteFile;
-pub use wait::{eventually, soon, within};
+pub use wait::{eventually, patience, soon, within};
 pub use watch::watch;
 pub use workspace::{Workspace, free_port, next_number, signal};

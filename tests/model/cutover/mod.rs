@@ -44,6 +44,7 @@ use explore::{Cutover, Scenario};
 use stateright::{Checker, HasDiscoveries, Model};
 
 use super::is_long;
+use crate::support::clock;
 
 /// A rule of the protocol that can be taken out, to see what it is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,12 +147,14 @@ fn sized(scenario: Scenario) -> Scenario {
 
 /// With every rule in force all holds, whatever the order.
 fn assert_sound(scenario: Scenario) {
+    clock::start();
     let model = Cutover { scenario: sized(scenario), rules: Rules::ALL };
     model.checker().threads(2).spawn_bfs().join().assert_properties();
 }
 
 /// Without `rule` some order breaks `property`.
 fn assert_needed(rule: Rule, scenario: Scenario, property: &'static str) {
+    clock::start();
     let model = Cutover { scenario, rules: Rules::without(rule) };
     let broken = HasDiscoveries::AnyOf([property].into());
     model.checker().finish_when(broken).spawn_bfs().join().assert_any_discovery(property);
