@@ -127,6 +127,7 @@ mod tests {
             watermark_time: None,
             parked,
             waiting_lookups: 0,
+            exempt: crate::ledger::Exempt::default(),
         }
     }
 

@@ -24,7 +24,7 @@ use crate::state::{Phase, Term};
 
 pub use crate::state::AttemptState;
 pub use act::{Act, Guarded, Step, advance, forget_parked, guard, hold_epoch, parked_hashes, record_parked};
-pub use entry::{Attempt, Chunk, Entry, Event, Parked, TableEntry};
+pub use entry::{Attempt, Chunk, Entry, Event, Exempt, Parked, TableEntry};
 pub use point::Nonce;
 pub use transition::{Voidable, Voided};
 pub use upgrade::{ScriptEntry, ScriptState};

@@ -12,6 +12,7 @@ use metrics_util::MetricKindMask;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::error::{Error, Kind, Result};
+use crate::ledger::Exempt;
 use crate::model::Applied;
 use crate::state::{Phase, TableState};
 use crate::status::{DatabaseStatus, Role, TableStatus};
@@ -40,6 +41,8 @@ const ROWS_APPLIED: &str = "highwater_rows_applied_total";
 const BATCH_APPLY: &str = "highwater_batch_apply_seconds";
 const PARKED: &str = "highwater_parked_rows";
 const WAITING_LOOKUPS: &str = "highwater_waiting_lookups";
+const EXEMPT: &str = "highwater_exempt_rows";
+const DROPPED: &str = "highwater_dropped_changes";
 const ERRORS: &str = "highwater_errors_total";
 const LEASE_HELD: &str = "highwater_lease_held";
 const UP: &str = "highwater_up";
@@ -194,6 +197,12 @@ fn publish_state(database: &str, table: &TableStatus) {
     }
     gauge!(PARKED, &labels).set(approximate(table.parked));
     gauge!(WAITING_LOOKUPS, &labels).set(approximate(table.waiting_lookups));
+    let Exempt { upgrade_made, upgrade_deleted, dropped_changes } = table.exempt;
+    for (by_upgrade, rows) in [("made", upgrade_made), ("deleted", upgrade_deleted)] {
+        let [database, table_label] = labels.clone();
+        gauge!(EXEMPT, &[database, table_label, ("upgrade", by_upgrade.to_string())]).set(approximate(rows));
+    }
+    gauge!(DROPPED, &labels).set(approximate(dropped_changes));
     if let Some(time) = table.watermark_time {
         gauge!(WATERMARK, &labels).set(time);
     }
@@ -288,6 +297,16 @@ fn describe() {
         WAITING_LOOKUPS,
         Unit::Count,
         "Notes of rows whose lookups are to be done again, because what they look up has changed."
+    );
+    describe_gauge!(
+        EXEMPT,
+        Unit::Count,
+        "Rows that replay leaves alone, because the upgrade made or deleted them, by `upgrade`."
+    );
+    describe_gauge!(
+        DROPPED,
+        Unit::Count,
+        "Changes of production to exempt rows that were not applied, since the upgrade."
     );
     describe_counter!(ERRORS, Unit::Count, "Errors since this process began, by `kind`.");
     describe_gauge!(

@@ -500,7 +500,11 @@ fn assemble(
 /// For each table its log's generation, or why it has none.
 pub type Generations = std::collections::BTreeMap<String, Result<String>>;
 
-fn check_identity(database: &str, began_with: Option<&Identity>, now: &Identity) -> Result<()> {
+/// Fails where the source is not the database that the migration began with.
+///
+/// # Errors
+/// [`Kind::Refused`], with what to do.
+pub fn check_identity(database: &str, began_with: Option<&Identity>, now: &Identity) -> Result<()> {
     match began_with {
         Some(before) if !before.database.is_empty() && before.database != now.database => Err(Error::refused(
             format!(

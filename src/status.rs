@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::engine::Measures;
-use crate::ledger::{Entry, TableEntry};
+use crate::ledger::{Entry, Exempt, TableEntry};
 use crate::model::Plan;
 use crate::state::{Phase, TableState};
 
@@ -107,6 +107,9 @@ pub struct TableStatus {
     pub parked: u64,
     /// Notes of rows whose lookups are to be done again, because what they look up has changed.
     pub waiting_lookups: u64,
+    /// What an upgrade made or deleted there.
+    #[serde(flatten)]
+    pub exempt: Exempt,
 }
 
 impl TableStatus {
@@ -126,6 +129,7 @@ impl TableStatus {
             watermark_time: None,
             parked: 0,
             waiting_lookups: 0,
+            exempt: Exempt::default(),
         };
         status.take(entry);
         status
@@ -139,6 +143,7 @@ impl TableStatus {
         (self.chunks_done, self.chunks) = entry.chunks;
         self.parked = entry.parked;
         self.waiting_lookups = entry.requeued;
+        self.exempt = entry.exempt;
     }
 }
 

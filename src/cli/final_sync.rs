@@ -181,6 +181,8 @@ fn one(report: &FinalSync, style: Style) -> String {
     if let Some(outage) = &report.outage {
         text += &outage_line(outage);
     }
+    let exempt = report.tables.iter().filter_map(|t| t.exempt.line(&t.table));
+    text += &output::list("exempt from replay", &exempt.collect::<Vec<_>>());
     text += &output::list("production is still written", &report.writers);
     text += &output::list("remarks", &report.remarks);
     text + &output::list("reasons", &report.reasons)

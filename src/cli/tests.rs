@@ -189,6 +189,7 @@ fn final_sync(database: &str, converged: bool) -> FinalSync {
             source_rows: converged.then_some(1_500),
             target_rows: converged.then_some(1_500),
             parked: u64::from(!converged),
+            exempt: crate::ledger::Exempt::default(),
             reached: converged,
         }],
         checkpoints: Vec::new(),

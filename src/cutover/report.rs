@@ -7,7 +7,7 @@ use super::look::Barrier;
 use super::outage::Outage;
 use crate::checkpoint::{self, Outcome};
 use crate::error::Error;
-use crate::ledger::Entry;
+use crate::ledger::{Entry, Exempt};
 use crate::model::Plan;
 use crate::status::SCHEMA_VERSION;
 
@@ -70,6 +70,9 @@ pub struct TableFinal {
     pub target_rows: Option<u64>,
     /// Keys parked.
     pub parked: u64,
+    /// What the upgrade made or deleted there.
+    #[serde(flatten)]
+    pub exempt: Exempt,
     /// Whether its watermark covers all that production had committed to its log by the barrier.
     pub reached: bool,
 }
@@ -97,6 +100,7 @@ impl FinalSync {
                 source_rows: None,
                 target_rows: None,
                 parked: t.parked,
+                exempt: t.exempt,
                 reached: reached(t),
             })
             .collect();

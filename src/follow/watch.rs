@@ -123,7 +123,7 @@ impl Follow {
         if labels.is_empty() { Ok(()) } else { self.read_ledger().await }
     }
 
-    /// Removes covered log entries in small steps, in the background. The ledger's watermark is read
+    /// Removes covered log entries in small steps, and what lowered fences left, in the background. The ledger's watermark is read
     /// first: only what the target has committed may go.
     pub(super) fn start_purge(&mut self) {
         let pair = self.pair.clone();
@@ -142,6 +142,9 @@ impl Follow {
                     purge_table(&pair, table, &watermark).await?;
                 }
             }
+            // A fence that was lowered while its logs were locked, or raised late, left triggers that refuse nobody
+            // and cost each write.
+            pair.sides.source.drop_lowered().await?;
             Ok(Done::Purged)
         });
     }

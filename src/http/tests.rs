@@ -64,6 +64,7 @@ fn table(lag_seconds: Option<f64>) -> TableStatus {
         watermark_time: Some(1.0),
         parked: 0,
         waiting_lookups: 0,
+        exempt: crate::ledger::Exempt::default(),
     }
 }
 

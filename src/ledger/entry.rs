@@ -89,12 +89,32 @@ pub struct TableEntry {
     pub parked: u64,
     /// Entries of rows whose lookups wait to be done again.
     pub requeued: u64,
-    /// Keys of target rows that the upgrade made: exempt from replay.
+    /// What is exempt from replay.
+    pub exempt: Exempt,
+}
+
+/// What of a table is exempt from replay, as an upgrade made or deleted it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Exempt {
+    /// Keys of target rows that the upgrade made.
     pub upgrade_made: u64,
-    /// Keys of source rows that the upgrade deleted: exempt from replay.
+    /// Keys of source rows that the upgrade deleted.
     pub upgrade_deleted: u64,
-    /// How many of production's changes to exempt keys were dropped.
+    /// How many of production's changes to these keys were dropped.
     pub dropped_changes: u64,
+}
+
+impl Exempt {
+    /// What a person should know of `table`, if there is anything.
+    pub fn line(&self, table: &str) -> Option<String> {
+        (*self != Exempt::default()).then(|| {
+            format!(
+                "{table}: rows that the upgrade made: {}, rows that it deleted: {}; changes of production to these \
+                 rows that were not applied: {}",
+                self.upgrade_made, self.upgrade_deleted, self.dropped_changes
+            )
+        })
+    }
 }
 
 /// A chunk that waits.
@@ -172,9 +192,11 @@ pub(super) async fn table_entries(
                 plan: r.get(11).and_then(Option::as_deref).map(from_json).transpose()?,
                 baseline: r.get(12).cloned().flatten(),
                 paused: r.get(13).and_then(Option::as_deref).map(from_json).transpose()?,
-                dropped_changes: count(15)?,
-                upgrade_made: count(16)?,
-                upgrade_deleted: count(17)?,
+                exempt: Exempt {
+                    dropped_changes: count(15)?,
+                    upgrade_made: count(16)?,
+                    upgrade_deleted: count(17)?,
+                },
             })
         })
         .collect()

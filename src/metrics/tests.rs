@@ -24,6 +24,7 @@ fn table(state: TableState) -> TableStatus {
         watermark_time: None,
         parked: 2,
         waiting_lookups: 0,
+        exempt: Exempt { upgrade_made: 3, upgrade_deleted: 4, dropped_changes: 5 },
     }
 }
 

@@ -16,6 +16,7 @@ mod races;
 mod rules;
 mod scripts;
 mod states;
+mod status;
 mod upgrade;
 
 use std::time::Duration;

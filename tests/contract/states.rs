@@ -18,6 +18,7 @@ contract!(
     a_holder_that_lost_its_lease_changes_no_state,
     taking_the_lease_makes_an_open_attempt_void_and_lowers_its_fence,
     a_raise_that_arrives_after_a_takeover_fences_nothing,
+    what_a_lowered_fence_left_is_dropped,
     a_void_attempt_never_becomes_final,
     no_copy_begins_under_an_open_attempt,
     killed_between_the_last_copy_and_the_phase,
@@ -78,6 +79,36 @@ async fn a_raise_that_arrives_after_a_takeover_fences_nothing(engine: Engine) {
     superseded(sides.source.raise_fence(&bench.working.plan, stamp, soon()).await);
     bench.pair.source.execute("UPDATE parents SET note = 'x' WHERE id = 1").await;
     assert!(!sides.source.fence().await.unwrap().raised);
+}
+
+/// Triggers of the fence on change logs.
+fn fence_triggers(engine: Engine) -> &'static str {
+    engine.pick(
+        "SELECT count(*) FROM pg_trigger AS g JOIN pg_proc AS p ON p.oid = g.tgfoid WHERE p.proname = 'refuse'",
+        "SELECT count(*) FROM sqlite_master WHERE type = 'trigger' AND name LIKE '%fence%'",
+        "SELECT count(*) FROM information_schema.triggers WHERE trigger_name LIKE 'fence%' \
+         AND trigger_schema = 'highwater_capture' AND event_object_table LIKE CONCAT(DATABASE(), '.%')",
+    )
+}
+
+/// Who lowered the fence died before dropping its triggers: they refuse nobody, and the daemon drops them.
+async fn what_a_lowered_fence_left_is_dropped(engine: Engine) {
+    let bench = bench(engine).await;
+    let (source, production) = (&bench.working.sides.source, &bench.pair.source);
+    let before = production.value(fence_triggers(engine)).await;
+    let stamp = bench.working.ledger.open_attempt(bench.entry_stamp().await).await.unwrap();
+    source.raise_fence(&bench.working.plan, stamp, soon()).await.unwrap();
+    bench.working.ledger.make_void(stamp, Voidable::Open).await.unwrap();
+    source.lower_fence(stamp).await.unwrap();
+    assert_ne!(production.value(fence_triggers(engine)).await, before);
+    let daemon = settings(&bench.pair).setting("schedule.purge", "* * * * * *").spawn(&["run"]);
+    eventually(Duration::from_secs(20), || async {
+        let left = production.value(fence_triggers(engine)).await;
+        if left == before { Ok(()) } else { Err(format!("{left} and not {before}")) }
+    })
+    .await;
+    production.execute("UPDATE parents SET note = 'x' WHERE id = 1").await;
+    assert_eq!(daemon.terminate().await, Some(0));
 }
 
 async fn a_void_attempt_never_becomes_final(engine: Engine) {

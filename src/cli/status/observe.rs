@@ -179,6 +179,8 @@ impl Observer {
     /// What both sides tell together: lags, and whether capture is sound.
     async fn look_at_both(&self, ledger: &Ledger, entry: &Entry, seen: &mut Observed) -> Result<()> {
         let Some(source) = &self.source else { return Ok(()) };
+        // What another database's log says, and what it lacks of ours, is nothing about this migration.
+        pair::check_identity(&self.database.name, entry.identity.as_ref(), &source.identity().await?)?;
         // By the plan that is carried out, and not by one made now: a lag takes the change logs and the ledger only,
         // and a table of the target that another session has locked must not hide it.
         let schema = source.schema().await?;

@@ -129,6 +129,8 @@ fn one(database: &Observed, style: Style) -> String {
         t.reason.as_ref().map(|r| format!("{} is {}: {}", t.table, t.state, output::one_line(r)))
     };
     text += &output::list("reasons", &status.tables.iter().filter_map(reason).collect::<Vec<_>>());
+    let exempt = status.tables.iter().filter_map(|t| t.exempt.line(&t.table));
+    text += &output::list("exempt from replay", &exempt.collect::<Vec<_>>());
     text += &output::list("capture", &database.capture_faults.iter().map(fault).collect::<Vec<_>>());
     text += &output::list("parked, for example", &parked(database));
     text + &database.faults.iter().map(Failure::text).collect::<String>()

@@ -37,6 +37,7 @@ fn table(name: &str, state: TableState) -> TableStatus {
         watermark_time: replaying.then_some(1_700_000_000.0),
         parked: 0,
         waiting_lookups: 0,
+        exempt: crate::ledger::Exempt::default(),
     }
 }
 

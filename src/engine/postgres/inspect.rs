@@ -179,6 +179,9 @@ async fn wanted(
     registered: &[Registered],
 ) -> Result<Wanted> {
     let mut found_from = format!("{} {} {}", plan.hash, standing.capture.by_row, standing.inheritance);
+    // Who looks on follows the tables that capture was installed on so far: the plan's hash is that of all.
+    found_from.extend(plan.tables.iter().map(|t| format!(" {:?}", t.source)));
+    found_from.extend(plan.excluded.iter().map(|name| format!(" no {name:?}")));
     for table in registered {
         found_from.push_str(&format!(" {} {:?} {:?}", table.shape, table.present, table.called));
     }
