@@ -46,12 +46,18 @@ CREATE TABLE IF NOT EXISTS {capture}.passed (
 INSERT IGNORE INTO {capture}.passed (id, database_name, log)
 WITH RECURSIVE s (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM s WHERE n < 500) SELECT 2 * n, '', '' FROM s
 
--- Writes that passed because their change log was gone or altered.
+-- Writes that passed because their change log was gone or altered, with no slot. The row whose slot is 0 stays, so that
+-- capture_insert_id.sql leaves no other.
 CREATE TABLE IF NOT EXISTS {missed} (
     id        BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
+    slot      TINYINT NULL UNIQUE,
     log       VARCHAR(64) NOT NULL,
     missed_at DATETIME(6) NOT NULL
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+
+-- It asks first: while the fence is up, an INSERT of any row is refused.
+INSERT IGNORE INTO {missed} (slot, log, missed_at)
+SELECT 0, '', UTC_TIMESTAMP(6) FROM DUAL WHERE NOT EXISTS (SELECT 1 FROM {missed} AS m WHERE m.slot = 0)
 
 -- The captured tables. The generation is another one whenever the log may have missed something, and
 -- empty while capture is being made; purged_to is the highest number that was purged from the log; the

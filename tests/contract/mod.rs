@@ -8,6 +8,7 @@ mod fence;
 mod final_sync;
 mod further;
 mod guards;
+mod hostile;
 mod main_job;
 mod ownership;
 mod parked;

@@ -10,6 +10,7 @@ mod install;
 mod pinned;
 mod positions;
 mod rules;
+mod settings;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

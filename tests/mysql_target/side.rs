@@ -140,7 +140,10 @@ impl Side {
     /// What a query on the source gives, as blocks; and in which form each column travels.
     pub async fn read(&self, query: &str, forms: &[Travels]) -> Vec<Block> {
         let mut connection = self.pair.source.mysql().connect().await;
-        let session = include_str!("../../sql/mysql/session_source.sql");
+        let session = concat!(
+            include_str!("../../sql/mysql/session.sql"),
+            include_str!("../../sql/mysql/session_source.sql")
+        );
         sqlx::raw_sql(session).execute(&mut connection).await.unwrap();
         let rows = sqlx::raw_sql(AssertSqlSafe(query)).fetch_all(&mut connection).await;
         let rows = rows.unwrap_or_else(|e| panic!("{query}\n{e}"));

@@ -10,6 +10,7 @@ mod hostile;
 mod pinned;
 mod read;
 mod rules;
+mod settings;
 mod subscriber;
 mod survey;
 

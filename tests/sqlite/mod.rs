@@ -9,5 +9,6 @@ mod pinned;
 mod reading;
 mod rig;
 mod rules;
+mod settings;
 mod values;
 mod writing;

@@ -33,6 +33,7 @@ mod seeds;
 mod selftest;
 mod selftest_mysql;
 mod server;
+pub mod settings;
 mod site;
 mod sqlite;
 mod sweep;

@@ -15,7 +15,7 @@ use crate::engine::template::fill;
 use crate::model::{Plan, TableName, TablePlan};
 
 /// The version of what is installed. Another one is refused.
-pub(super) const VERSION: i64 = 2;
+pub(super) const VERSION: i64 = 3;
 
 /// What the fence's triggers raise.
 pub(super) const REFUSED: &str = "HW001";
@@ -257,6 +257,8 @@ enum On {
 fn trigger(names: &Names, kind: &str, table: &str, when: &str, on: On, body: &str) -> Trigger {
     let name = names.trigger_name(kind, table);
     let lowered = names.lowered();
+    // What writes no log leaves the writer's `insert_id` alone.
+    let body = if body.is_empty() { String::new() } else { names.discard_insert_id() + body };
     let pairs = [
         ("trigger", &*quote(&name)),
         ("when", when),
@@ -267,7 +269,7 @@ fn trigger(names: &Names, kind: &str, table: &str, when: &str, on: On, body: &st
         ("only", &*lowered.only),
         ("database", &*names.database_literal()),
         ("missed", &*names.note_missed(table)),
-        ("body", body),
+        ("body", &*body),
     ];
     let text = match on {
         On::Captured => include_str!("../../../sql/mysql/capture_trigger.sql"),

@@ -35,8 +35,14 @@ impl Side {
     /// What every session of this side is set to.
     fn settings(self) -> &'static str {
         match self {
-            Side::Source => include_str!("../../../sql/mysql/session_source.sql"),
-            Side::Target => include_str!("../../../sql/mysql/session_target.sql"),
+            Side::Source => concat!(
+                include_str!("../../../sql/mysql/session.sql"),
+                include_str!("../../../sql/mysql/session_source.sql")
+            ),
+            Side::Target => concat!(
+                include_str!("../../../sql/mysql/session.sql"),
+                include_str!("../../../sql/mysql/session_target.sql")
+            ),
         }
     }
 }

@@ -301,7 +301,7 @@ pub(super) async fn forget(session: &mut Session, names: &Names, table: &str, lo
 /// The tables that note writes which are in no log, with the condition for those of this database.
 pub(super) fn unlogged_in(names: &Names) -> [(String, String); 2] {
     let of_this = format!("database_name = {}", names.database_literal());
-    [(names.own(&names.missed_name()), "TRUE".to_string()), (names.own("passed"), of_this)]
+    [(names.own(&names.missed_name()), "slot IS NULL".to_string()), (names.own("passed"), of_this)]
 }
 
 /// What capture says of this database.

@@ -110,7 +110,7 @@ fn meaning(number: u16, state: &str) -> (Kind, Option<&'static str>) {
             (Kind::Unavailable, Some("make room on the server's disk or in its memory; it is tried again"))
         }
         // Locks, deadlocks, KILL, timeouts, a table whose definition has just changed.
-        1205 | 1213 | 1317 | 1969 | 3024 | 3572 => (
+        1020 | 1205 | 1213 | 1317 | 1969 | 3024 | 3572 => (
             Kind::Unavailable,
             Some("another session holds a lock, or ended the statement; it is tried again"),
         ),

@@ -4,6 +4,7 @@ use sha2::{Digest, Sha256};
 
 use super::connect::Flavour;
 use super::value::{literal, quote};
+use crate::engine::template::fill;
 
 /// The longest name that the servers take, in characters.
 const LONGEST: usize = 64;
@@ -80,6 +81,14 @@ impl Names {
             self.own(&self.missed_name()),
             literal(&self.log_name(table))
         )
+    }
+
+    /// The statement by which a trigger takes a writer's `insert_id` away before it writes to a log: the first
+    /// INSERT into a table with AUTO_INCREMENT takes that number. This one keeps no row, as its slot is taken. The
+    /// table is one that the triggers name anyway, so a writer opens no further one for it.
+    pub(super) fn discard_insert_id(&self) -> String {
+        let pairs = [("missed", &*self.own(&self.missed_name()))];
+        fill(include_str!("../../../sql/mysql/capture_insert_id.sql"), &pairs)
     }
 
     /// The sequence of MariaDB by which the fence is lowered, as SQL.

@@ -108,10 +108,9 @@ impl Db {
         let path = find(how.get_filename(), &place)?;
         let file =
             FileId::of(&path).map_err(|e| Error::refused(format!("{place}: it can't be read")).because(e))?;
-        let how = how
+        let how = with_pragmas(how)
             .filename(&path)
             .create_if_missing(false)
-            .foreign_keys(false)
             .statement_cache_capacity(200)
             .row_buffer_size(32)
             .busy_timeout(READ_PATIENCE)
@@ -298,6 +297,13 @@ impl Db {
         }
         session.end().await.doing(&self.place, "it can't be opened")
     }
+}
+
+/// Sets what the library, or the way it was built, may have otherwise.
+fn with_pragmas(how: SqliteConnectOptions) -> SqliteConnectOptions {
+    let lines = include_str!("../../../sql/sqlite/session.sql").lines();
+    let pragmas = lines.filter_map(|line| line.strip_prefix("PRAGMA ")?.strip_suffix(';')?.split_once(" = "));
+    pragmas.fold(how, |how, (name, value)| how.pragma(name, value))
 }
 
 /// The file that a URL names.
