@@ -86,7 +86,7 @@ async fn a_user_that_is_shut_out_at_start_ends_the_daemon(kind: Kind) {
 }
 
 async fn an_unknown_error_stops_its_table_only(kind: Kind) {
-    const NUMBERS: [u16; 4] = [1291, 1665, 3750, 4999];
+    const NUMBERS: [u16; 5] = [1291, 1665, 1792, 3750, 4999];
     let (_, pair) = shop(kind).await;
     for number in NUMBERS {
         pair.execute_on_both(&format!("CREATE TABLE t{number} (id INT PRIMARY KEY, v TEXT)")).await;
