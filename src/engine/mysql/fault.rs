@@ -123,9 +123,7 @@ fn meaning(number: u16, state: &str) -> (Kind, Option<&'static str>) {
         3854 => (Kind::Unavailable, None),
         1412 | 1615 => (Kind::Unavailable, None),
         1290 | 1836 => (Kind::Unavailable, Some("the server is read-only")),
-        1792 => {
-            (Kind::Unavailable, Some("transactions are read-only: SET GLOBAL transaction_read_only = OFF"))
-        }
+        1792 => (Kind::Table, Some("transactions are read-only: SET GLOBAL transaction_read_only = OFF")),
         1665 => (
             Kind::Table,
             Some("SET GLOBAL binlog_format = 'ROW', as the statement can't be logged otherwise"),
