@@ -106,7 +106,7 @@ pub async fn under_lease(
     }
     let prepared = pair::prepare_again(sides, database, settings, ledger, board);
     let (pair, generations) = match Box::pin(prepared).await {
-        Err(error) if error.policy() == Policy::End => {
+        Err(error) if error.ends_command() => {
             return without_point(target, &database.checkpoints, error.summary()).await;
         }
         prepared => prepared?,

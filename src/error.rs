@@ -6,7 +6,7 @@ use std::fmt;
 /// The result of nearly everything here.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What an error means for the program. An error of unknown kind is [`Kind::Failed`] and stops.
+/// What an error means for the program. An error of unknown kind is [`Kind::Failed`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// The settings or the command line are wrong: nothing was tried.
@@ -15,6 +15,9 @@ pub enum Kind {
     Refused,
     /// Something is behind, parked or different.
     NotConverged,
+    /// What is found belongs to another database, or to another version of highwater: trying again must not
+    /// make it ours.
+    Foreign,
     /// This side is no longer the source of the migration.
     Retired,
     /// A server can't be reached, went away, or is short of something that comes back: try again.
@@ -27,7 +30,8 @@ pub enum Kind {
     Doubtful,
     /// A row or statement was refused by the target for its content.
     Data,
-    /// Anything else.
+    /// Anything else. What concerns a table stops that table with the server's own words; what concerns a
+    /// connection or a database is tried again.
     Failed,
 }
 
@@ -38,6 +42,7 @@ impl Kind {
             Kind::Usage => "usage",
             Kind::Refused => "refused",
             Kind::NotConverged => "not_converged",
+            Kind::Foreign => "foreign",
             Kind::Retired => "retired",
             Kind::Unavailable => "unavailable",
             Kind::Superseded => "superseded",
@@ -58,7 +63,10 @@ pub enum Policy {
     StopTable,
     /// Copy the table concerned anew.
     Reload,
-    /// End the program.
+    /// A person has to change something, here or on a server. A command ends. The daemon ends if it never
+    /// worked; once it has worked this is an outage, and it tries again.
+    Refuse,
+    /// End: trying again is useless, or harmful.
     End,
 }
 
@@ -85,6 +93,11 @@ impl Error {
     /// A [`Kind::Refused`] error.
     pub fn refused(what: impl Into<String>) -> Self {
         Error::new(Kind::Refused, what)
+    }
+
+    /// A [`Kind::Foreign`] error.
+    pub fn foreign(what: impl Into<String>) -> Self {
+        Error::new(Kind::Foreign, what)
     }
 
     /// A [`Kind::Superseded`] error.
@@ -123,6 +136,17 @@ impl Error {
         self
     }
 
+    /// The same error, where a connection was being made: no table is to blame for it.
+    #[must_use]
+    pub fn of_connection(mut self) -> Self {
+        self.kind = match self.kind {
+            Kind::Table => Kind::Refused,
+            Kind::Data | Kind::Failed => Kind::Unavailable,
+            kind => kind,
+        };
+        self
+    }
+
     /// What the error means.
     pub fn kind(&self) -> Kind {
         self.kind
@@ -149,10 +173,17 @@ impl Error {
     pub fn policy(&self) -> Policy {
         match self.kind {
             Kind::Unavailable | Kind::Superseded => Policy::Retry,
-            Kind::Table | Kind::Data => Policy::StopTable,
+            Kind::Table | Kind::Data | Kind::Failed => Policy::StopTable,
             Kind::Doubtful => Policy::Reload,
-            Kind::Usage | Kind::Refused | Kind::NotConverged | Kind::Retired | Kind::Failed => Policy::End,
+            Kind::Refused | Kind::NotConverged => Policy::Refuse,
+            Kind::Usage | Kind::Foreign | Kind::Retired => Policy::End,
         }
+    }
+
+    /// Whether a command that does one thing and ends is over with this error, as opposed to one that a pause
+    /// or another table may outlast.
+    pub fn ends_command(&self) -> bool {
+        matches!(self.policy(), Policy::Refuse | Policy::End) || self.kind == Kind::Failed
     }
 
     /// The exit code of a command that ends with this error.
@@ -165,7 +196,7 @@ impl Error {
             | Kind::Doubtful
             | Kind::Data => 1,
             Kind::Usage => 2,
-            Kind::Refused => 3,
+            Kind::Refused | Kind::Foreign => 3,
             Kind::NotConverged => 4,
             Kind::Retired => 5,
         }

@@ -3,6 +3,7 @@
 //! different goals.
 
 mod definitions;
+mod poll;
 mod tracked;
 mod watch;
 
@@ -16,12 +17,12 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::copy;
-use crate::engine::{Lease, Watch};
+use crate::engine::Lease;
 use crate::error::{Error, Kind, Policy, Result};
 use crate::ledger::TableEntry;
 use crate::metrics;
 use crate::model::{Extent, TablePlan, Watermark};
-use crate::pair::{Generations, Pair, REPLAY_JOBS};
+use crate::pair::{Generations, Pair};
 use crate::replay::Replay;
 use crate::state::{AttemptState, Phase, Standing, TableState, Task, Work};
 use definitions::Definitions;
@@ -121,7 +122,7 @@ impl Follow {
     /// # Errors
     /// When the ledger can't be read.
     pub async fn new(pair: Arc<Pair>, goal: Goal, stop: CancellationToken) -> Result<Self> {
-        let chunk_permits = Arc::new(Semaphore::new(pair.settings.copy.jobs));
+        let chunk_permits = Arc::new(Semaphore::new(pair.copy_jobs()));
         let mut follow = Follow {
             pair,
             goal,
@@ -334,6 +335,7 @@ impl Follow {
         self.start_define(now);
         let mut replaying =
             self.tables.values().filter(|t| t.busy && t.state.allows() == Work::Replay).count();
+        let most = self.pair.replay_jobs();
         let one_shot = matches!(self.goal, Goal::Reach(_));
         let mut due: Vec<String> = self
             .tables
@@ -350,7 +352,7 @@ impl Follow {
             let retry = tracked.parked > 0 && tracked.retry_at <= now;
             match tracked.state.allows() {
                 Work::Copy | Work::Resync => self.start_copy(&label).await?,
-                Work::Replay if replaying < REPLAY_JOBS => {
+                Work::Replay if replaying < most => {
                     let pass = tracked.pass_at <= now || (one_shot && tracked.parked == 0);
                     let is_dirty = dirty.contains(&label);
                     if tracked.is_to_look_up(is_dirty) {
@@ -369,23 +371,6 @@ impl Follow {
             }
         }
         Ok(())
-    }
-
-    /// Which of the tables have a dirty entry.
-    async fn poll(&self, labels: &[String]) -> Result<Vec<String>> {
-        let watched: Vec<(&String, Watch<'_>)> =
-            labels.iter().filter_map(|l| Some((l, self.tables.get(l)?.watch()?))).collect();
-        if watched.is_empty() {
-            return Ok(Vec::new());
-        }
-        let watches: Vec<Watch<'_>> = watched.iter().map(|(_, w)| *w).collect();
-        let dirty = self.pair.sides.source.poll(&watches).await?;
-        Ok(watched
-            .iter()
-            .zip(dirty)
-            .filter(|(_, dirty)| *dirty)
-            .map(|((label, _), _)| (*label).clone())
-            .collect())
     }
 
     async fn start_copy(&mut self, label: &str) -> Result<()> {
@@ -510,7 +495,7 @@ impl Follow {
     async fn failed(&mut self, label: &str, error: Error) -> Result<()> {
         metrics::error(error.kind());
         match error.policy() {
-            Policy::End => Err(error),
+            Policy::Refuse | Policy::End => Err(error),
             Policy::StopTable => self.stop_table(label, &error.to_string()).await,
             Policy::Reload => {
                 let verdicts = self.pair.sides.source.inspect(&self.pair.plan).await?;
@@ -571,7 +556,7 @@ impl Follow {
 /// A job that is not about one table failed: it will be started again.
 fn note_failure(what: &str, done: Result<Done>) -> Result<()> {
     match done {
-        Err(error) if error.policy() == Policy::End => Err(error),
+        Err(error) if matches!(error.policy(), Policy::Refuse | Policy::End) => Err(error),
         Err(error) => {
             metrics::error(error.kind());
             tracing::warn!(error = %error.summary(), "{what}");

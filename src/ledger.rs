@@ -92,7 +92,7 @@ impl Ledger {
     /// Opens the ledger for writing, making it where it is missing.
     ///
     /// # Errors
-    /// [`Kind::Refused`] when another version of highwater made it.
+    /// [`Kind::Foreign`] when another version of highwater made it.
     pub async fn open(
         target: Arc<dyn Target>,
         migration: &str,
@@ -126,7 +126,7 @@ impl Ledger {
     /// Opens the ledger for reading; `None` where nothing of this database is there.
     ///
     /// # Errors
-    /// [`Kind::Refused`] when another version of highwater made it.
+    /// [`Kind::Foreign`] when another version of highwater made it.
     pub async fn peek(target: Arc<dyn Target>, database: &str, actor: Actor) -> Result<Option<Self>> {
         if !target.has_ledger().await? {
             return Ok(None);
@@ -435,7 +435,7 @@ async fn check_version(tx: &mut dyn Tx) -> Result<()> {
     let Some(row) = rows.first() else { return Ok(()) };
     match integer(row, 0)? {
         VERSION => Ok(()),
-        other => Err(Error::refused(format!(
+        other => Err(Error::foreign(format!(
             "the ledger on the target has version {other}; this highwater works with version {VERSION}"
         ))
         .remedy("use the highwater that made it, or remove it with that one's `clean`")),

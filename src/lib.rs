@@ -55,6 +55,7 @@ pub mod cli;
 pub mod copy;
 pub mod cutover;
 pub mod demo;
+pub mod descriptors;
 pub mod engine;
 pub mod error;
 pub mod fault;

@@ -49,10 +49,11 @@ const UP: &str = "highwater_up";
 const BUILD_INFO: &str = "highwater_build_info";
 
 /// Every kind that is counted, so that each counter exists before its first error.
-const KINDS: [Kind; 10] = [
+const KINDS: [Kind; 11] = [
     Kind::Usage,
     Kind::Refused,
     Kind::NotConverged,
+    Kind::Foreign,
     Kind::Retired,
     Kind::Unavailable,
     Kind::Superseded,

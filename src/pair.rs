@@ -1,5 +1,6 @@
 //! A database at work: both sides connected, the plan, the ledger.
 
+mod jobs;
 mod term;
 mod unannounced;
 
@@ -20,9 +21,6 @@ use crate::throttle::Throttle;
 pub use term::take_term;
 pub use unannounced::unannounced;
 use unannounced::{included_since_upgrade, keep_unannounced};
-
-/// How many tables replay at the same time.
-pub const REPLAY_JOBS: usize = 4;
 
 /// Both sides of a database, connected.
 #[derive(Clone)]
@@ -122,7 +120,7 @@ fn options(settings: &Settings) -> Options {
     Options {
         migration: settings.migration.clone(),
         lock_timeout: settings.capture.lock_timeout,
-        connections: u32::try_from(settings.copy.jobs + 2 * REPLAY_JOBS + 4).unwrap_or(u32::MAX),
+        connections: jobs::connections(settings),
         throttle: Arc::new(Throttle::new(settings.throttle.max_rows_per_second)),
     }
 }
@@ -506,7 +504,7 @@ pub type Generations = std::collections::BTreeMap<String, Result<String>>;
 /// [`Kind::Refused`], with what to do.
 pub fn check_identity(database: &str, began_with: Option<&Identity>, now: &Identity) -> Result<()> {
     match began_with {
-        Some(before) if !before.database.is_empty() && before.database != now.database => Err(Error::refused(
+        Some(before) if !before.database.is_empty() && before.database != now.database => Err(Error::foreign(
             format!(
                 "database {database}: the source is another database than the one this migration began with \
                  ({} then, {} now)",

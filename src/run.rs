@@ -1,5 +1,7 @@
 //! The daemon: every database followed until told to stop, with its lease, through lost connections.
 
+mod attempts;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,17 +13,16 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::Lease;
-use crate::error::{Error, Kind, Policy, Result};
+use crate::error::{Error, Kind, Result};
 use crate::follow::{Ended, Follow, Goal};
 use crate::ledger::{Actor, Ledger};
 use crate::metrics;
 use crate::pair::{self, Sides};
 use crate::settings::{DatabaseSettings, Settings};
 use crate::status::{Board, DatabaseStatus, Role};
-use crate::{http, schedule, upgrade};
+use crate::{descriptors, http, schedule, upgrade};
+use attempts::{Attempts, Hopes, Next};
 
-/// Between two attempts to connect: first and greatest.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
 /// Between two looks of a standby at the lease.
 const STANDBY: Duration = Duration::from_millis(500);
 /// A request for the lease is void after this: who asked is gone.
@@ -41,7 +42,7 @@ pub fn boards(settings: &Settings) -> Vec<Board> {
 }
 
 /// Copies if needed, then replays until `stop`; serves metrics and the page meanwhile. A database that
-/// can't go on leaves the others running.
+/// can't go on leaves the others running, and is tried again as long as they do.
 ///
 /// # Errors
 /// The first database's error, once none is left running; or that the address can't be listened on.
@@ -51,6 +52,7 @@ pub async fn daemon(
     boards: Vec<Board>,
     stop: CancellationToken,
 ) -> Result<()> {
+    descriptors::raise_limit();
     let handle = metrics::install()?;
     let mut services = JoinSet::new();
     if let Some(address) = settings.http.listen {
@@ -113,6 +115,7 @@ async fn follow_all(
     stop: &CancellationToken,
 ) -> Result<()> {
     let mut running = JoinSet::new();
+    let hopes = Hopes::of(settings.databases.len());
     for ((database, board), purge) in settings.databases.iter().zip(boards).zip(purges) {
         let leg = Leg {
             settings: settings.clone(),
@@ -122,7 +125,7 @@ async fn follow_all(
             until,
             stop: stop.clone(),
         };
-        running.spawn(leg.supervise(purge));
+        running.spawn(leg.supervise(purge, Attempts::new(until, hopes.one())));
     }
     let mut first = Ok(());
     while let Some(ended) = running.join_next().await {
@@ -149,10 +152,9 @@ struct Leg {
 
 impl Leg {
     /// Follows the database, connecting again whenever something went away, for as long as it takes.
-    async fn supervise(self, mut purge: mpsc::Receiver<()>) -> Result<()> {
-        let mut failures = 0_u32;
+    async fn supervise(self, mut purge: mpsc::Receiver<()>, mut attempts: Attempts) -> Result<()> {
         loop {
-            let error = match self.once(&mut purge, &mut failures).await {
+            let error = match self.once(&mut purge, &mut attempts).await {
                 Ok(Ended::Asked) => continue,
                 Ok(Ended::Reached) => return self.copied(),
                 Ok(Ended::Stopped) => return Ok(()),
@@ -164,19 +166,28 @@ impl Leg {
                 status.error = Some(error.summary());
                 status.forget_measures();
             });
-            // A one-shot command that never got anywhere says so at once.
-            let hopeless = self.until == Until::Copied && failures == 0 && error.kind() != Kind::Superseded;
-            if error.policy() == Policy::End || hopeless {
-                return Err(error);
-            }
-            let wait = BACKOFF.0.saturating_mul(2_u32.saturating_pow(failures.min(10))).min(BACKOFF.1);
-            tracing::warn!(database = %self.database.name, error = %error.summary(),
-                next_try_seconds = wait.as_secs_f64(), "interrupted");
-            failures += 1;
+            let next = attempts.after(&error);
+            self.tell(&error, next);
+            let wait = match next {
+                Next::End => return Err(error),
+                Next::Retry(wait) | Next::RetryBeside(wait) => wait,
+            };
             tokio::select! {
                 () = sleep(wait) => {}
+                () = attempts.is_last(), if matches!(next, Next::RetryBeside(_)) => return Err(error),
                 () = self.stop.cancelled() => return Ok(()),
             }
+        }
+    }
+
+    fn tell(&self, error: &Error, next: Next) {
+        let (database, fix, said) = (&self.database.name, error.remedy_text(), error.summary());
+        match next {
+            Next::Retry(wait) => tracing::warn!(%database, error = %said, fix,
+                next_try_seconds = wait.as_secs_f64(), "interrupted"),
+            Next::RetryBeside(wait) => tracing::error!(%database, error = %said, fix,
+                next_try_seconds = wait.as_secs_f64(), "refused, and tried again while other databases are served"),
+            Next::End => {}
         }
     }
 
@@ -196,7 +207,7 @@ impl Leg {
         Err(Error::new(Kind::NotConverged, what).remedy("mend what is named there, and run it again"))
     }
 
-    async fn once(&self, purge: &mut mpsc::Receiver<()>, failures: &mut u32) -> Result<Ended> {
+    async fn once(&self, purge: &mut mpsc::Receiver<()>, attempts: &mut Attempts) -> Result<Ended> {
         let sides = tokio::select! {
             sides = pair::connect(&self.database, &self.settings) => sides?,
             () = self.stop.cancelled() => return Ok(Ended::Stopped),
@@ -204,10 +215,10 @@ impl Leg {
         if self.until == Until::Copied {
             self.refuse_while_upgrading(&sides).await?;
         }
-        let Some(mut lease) = self.lease(&sides).await? else { return Ok(Ended::Stopped) };
+        let Some(mut lease) = self.lease(&sides, attempts).await? else { return Ok(Ended::Stopped) };
         let (pair, generations) =
             pair::prepare(&sides, &self.database, &self.settings, &self.actor, &self.board).await?;
-        *failures = 0;
+        attempts.works();
         tracing::info!(database = %self.database.name, tables = pair.plan.tables.len(), plan = %pair.plan.hash, "following");
         self.board.update(|status| {
             status.role = Role::Active;
@@ -231,7 +242,7 @@ impl Leg {
     }
 
     /// Waits for the lease, as a standby; `None` when told to stop.
-    async fn lease(&self, sides: &Sides) -> Result<Option<Box<dyn Lease>>> {
+    async fn lease(&self, sides: &Sides, attempts: &mut Attempts) -> Result<Option<Box<dyn Lease>>> {
         let mut told = false;
         loop {
             let ledger = Ledger::peek(sides.target.clone(), &self.database.name, self.actor.clone()).await?;
@@ -247,6 +258,7 @@ impl Leg {
                 Some(ledger) => Some(ledger.read().await?),
                 None => None,
             };
+            attempts.works();
             self.board.update(|status| {
                 status.role = Role::Standby;
                 status.error = None;

@@ -10,6 +10,7 @@ mod convergence;
 mod demo;
 mod disk_full;
 mod documents;
+mod http;
 mod model;
 mod mysql;
 mod mysql_source;

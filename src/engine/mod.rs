@@ -5,6 +5,7 @@
 
 mod blocks;
 mod digest;
+mod limits;
 mod mysql;
 mod postgres;
 mod record;
@@ -44,6 +45,11 @@ pub use script::{Client, Commits, Parsed, Ran, Role, Script, Statement, Unreadab
 pub trait Source: Send + Sync {
     /// Which database this is.
     async fn identity(&self) -> Result<Identity>;
+
+    /// How many connections the server grants, where that is fewer than were asked for.
+    fn granted(&self) -> Option<u32> {
+        None
+    }
 
     /// All user tables and sequences, with highwater's own left out.
     async fn schema(&self) -> Result<Schema>;
@@ -188,6 +194,11 @@ pub trait Source: Send + Sync {
 pub trait Target: Send + Sync {
     /// Which database this is.
     async fn identity(&self) -> Result<Identity>;
+
+    /// How many connections the server grants, where that is fewer than were asked for.
+    fn granted(&self) -> Option<u32> {
+        None
+    }
 
     /// All user tables and sequences, with highwater's own left out.
     async fn schema(&self) -> Result<Schema>;

@@ -52,10 +52,12 @@ impl Follow {
             Definitions::Making { failures } => failures + 1,
             Definitions::Open { .. } | Definitions::Made => 1,
         };
+        let one_shot = !matches!(self.goal, Goal::Forever);
         match done {
             Ok(_) => self.definitions = Definitions::Made,
-            Err(error) if error.policy() == Policy::End => return Err(error),
-            Err(error) if failures >= ROUNDS && !matches!(self.goal, Goal::Forever) => {
+            Err(error) if matches!(error.policy(), Policy::Refuse | Policy::End) => return Err(error),
+            Err(error) if one_shot && error.ends_command() => return Err(error),
+            Err(error) if failures >= ROUNDS && one_shot => {
                 return Err(Error::new(Kind::NotConverged, error.summary())
                     .remedy("see the rows that it names; then run it again: nothing is lost"));
             }

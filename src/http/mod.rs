@@ -1,29 +1,26 @@
 //! What an operator, a probe or Prometheus asks of a running daemon over HTTP. Read only.
 
 mod answers;
+mod connections;
+mod hosts;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, Uri, header};
-use axum::middleware::map_response;
+use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
-use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::metrics;
 use crate::settings::Settings;
 use crate::status::{Board, DatabaseStatus};
-
-/// How long answers that are under way may take once the daemon stops.
-const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
 /// What answers are made of.
 struct Served {
@@ -43,7 +40,7 @@ type Shared = State<Arc<Served>>;
 /// Serves `/metrics`, `/healthz`, `/readyz`, `/syncz`, `/api/status` and the page at `/` until `stop`.
 ///
 /// # Errors
-/// When connections can't be accepted any more.
+/// None; the tasks beside it have some.
 pub async fn serve(
     listener: TcpListener,
     boards: Vec<Board>,
@@ -52,30 +49,26 @@ pub async fn serve(
     stop: CancellationToken,
 ) -> Result<()> {
     let app = router(Served { boards, settings, metrics });
-    let serving = axum::serve(listener, app).with_graceful_shutdown(stop.clone().cancelled_owned());
-    let last_answers = async {
-        stop.cancelled().await;
-        sleep(LAST_ANSWERS).await;
-    };
-    tokio::select! {
-        served = serving.into_future() => {
-            served.map_err(|e| Error::failed("metrics and status page can't be served any more").because(e))
-        }
-        () = last_answers => Ok(()),
-    }
+    connections::serve(listener, app, connections::HEAD, stop).await;
+    Ok(())
 }
 
 fn router(served: Served) -> Router {
-    Router::new()
+    let served = Arc::new(served);
+    // What shows tables and addresses answers to known names only.
+    let shown = Router::new()
         .route("/", get(page))
+        .route("/api/status", get(status))
+        .route_layer(from_fn_with_state(served.clone(), hosts::check));
+    Router::new()
+        .merge(shown)
         .route("/metrics", get(measured))
         .route("/healthz", get(healthy))
         .route("/readyz", get(ready))
         .route("/syncz", get(in_sync))
-        .route("/api/status", get(status))
         .fallback(nowhere)
         .layer(map_response(with_headers))
-        .with_state(Arc::new(served))
+        .with_state(served)
 }
 
 /// Every answer is about this moment, and is what it says it is.

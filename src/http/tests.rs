@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
@@ -33,8 +35,12 @@ async fn server(statuses: Vec<DatabaseStatus>) -> Server {
 impl Server {
     /// Status, head and body of the answer.
     async fn ask(&self, method: &str, path: &str) -> (u16, String, String) {
+        self.ask_as("localhost", method, path).await
+    }
+
+    async fn ask_as(&self, host: &str, method: &str, path: &str) -> (u16, String, String) {
         let mut socket = TcpStream::connect(self.address).await.unwrap();
-        let request = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        let request = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
         socket.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();
         timeout(Duration::from_secs(5), socket.read_to_string(&mut answer)).await.unwrap().unwrap();
@@ -173,4 +179,53 @@ async fn it_ends_when_told_even_with_a_client_that_says_nothing() {
     assert_eq!(server.get("/healthz").await.0, 200);
     server.stop.cancel();
     timeout(Duration::from_secs(3), server.task).await.unwrap().unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_foreign_name_is_shown_neither_page_nor_state() {
+    let server = server(vec![in_step("a")]).await;
+    for host in ["evil.example", "evil.example:9187", "localhost.evil.example", "10.1.2.3"] {
+        for path in ["/", "/api/status"] {
+            let (status, _, body) = server.ask_as(host, "GET", path).await;
+            assert_eq!(status, 421, "{host} {path}");
+            assert!(body.contains("http.allowed_hosts") && !body.contains("orders"), "{body}");
+        }
+        for path in ["/metrics", "/healthz", "/readyz", "/syncz"] {
+            assert_eq!(server.ask_as(host, "GET", path).await.0, 200, "{host} {path}");
+        }
+    }
+    for host in ["localhost", "LOCALHOST:9187", "127.0.0.1:80", "[::1]:9187", "[::1]"] {
+        assert_eq!(server.ask_as(host, "GET", "/api/status").await.0, 200, "{host}");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_asks_nothing_is_closed() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let app = Router::new().route("/", get(healthy));
+    tokio::spawn(connections::serve(listener, app, Duration::from_millis(200), CancellationToken::new()));
+    let whole = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let half = "GET / HTTP/1.1\r\nHost: localhost\r\nX-Half:";
+    for begun in [String::new(), "GET / HT".to_string(), half.to_string(), whole.to_string() + half] {
+        let mut socket = TcpStream::connect(address).await.unwrap();
+        socket.write_all(begun.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        let read = timeout(Duration::from_secs(20), socket.read_to_end(&mut answer)).await;
+        assert!(read.is_ok(), "{begun:?} is kept open");
+        assert_eq!(answer.starts_with(b"HTTP/1.1 200"), begun.starts_with(whole), "{begun:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_new_client_is_served_before_those_that_wait() {
+    let server = server(vec![in_step("a")]).await;
+    let mut silent = Vec::new();
+    for _ in 0..300 {
+        silent.push(TcpStream::connect(server.address).await.unwrap());
+    }
+    assert_eq!(server.get("/metrics").await.0, 200);
+    let mut answer = Vec::new();
+    let first = timeout(Duration::from_secs(5), silent[0].read_to_end(&mut answer)).await;
+    assert!(first.is_ok(), "the connection that waited longest made room");
 }

@@ -1,7 +1,7 @@
 //! Taking the term of the lease, and ending what an earlier holder left behind.
 
 use super::{Sides, check_identity};
-use crate::error::{Policy, Result};
+use crate::error::Result;
 use crate::ledger::Ledger;
 use crate::state::AttemptState;
 
@@ -13,7 +13,7 @@ use crate::state::AttemptState;
 /// well, and only a person can tell.
 ///
 /// # Errors
-/// [`Kind::Refused`](crate::error::Kind) when the source is another database than the one this migration began with: nothing is touched
+/// [`Kind::Foreign`](crate::error::Kind) when the source is another database than the one this migration began with: nothing is touched
 /// then. When a side can't be reached.
 pub async fn take_term(sides: &Sides, ledger: &Ledger) -> Result<Ledger> {
     check_identity(ledger.database(), ledger.read().await?.identity.as_ref(), &sides.identity)?;
@@ -38,7 +38,7 @@ pub async fn take_term(sides: &Sides, ledger: &Ledger) -> Result<Ledger> {
     };
     match lowered {
         // Where capture is gone nothing can be raised either.
-        Err(error) if !fence.raised && error.policy() == Policy::End => {
+        Err(error) if !fence.raised && error.ends_command() => {
             tracing::debug!(database, %error, "there is no fence to lower");
         }
         Err(error) => return Err(error),

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::error::{Policy, Result};
 use crate::ledger::{Entry, TableEntry};
 use crate::model::Extent;
-use crate::pair::{Pair, REPLAY_JOBS};
+use crate::pair::Pair;
 use crate::replay::Replay;
 
 /// What is done to a table in one round.
@@ -70,7 +70,7 @@ async fn round(held: &Arc<Pair>, entry: &Entry, round: Round) -> Result<()> {
         let held = held.clone();
         async move { one(&held, &table, round).await }
     });
-    stream::iter(jobs).buffer_unordered(REPLAY_JOBS).try_collect().await
+    stream::iter(jobs).buffer_unordered(held.replay_jobs()).try_collect().await
 }
 
 async fn one(held: &Arc<Pair>, entry: &TableEntry, round: Round) -> Result<()> {

@@ -9,7 +9,9 @@ use chrono_tz::Tz;
 use super::endpoint::{self, Endpoint};
 use super::glob::Glob;
 use super::reader::Section;
-use super::units::{bytes, choice, count, cron, duration, globs, integer, listen, migration, timezone};
+use super::units::{
+    bytes, choice, count, cron, duration, globs, hosts, integer, listen, migration, timezone,
+};
 use super::upgrade::Upgrade;
 use super::{
     CaptureMode, CaptureSettings, CopyInto, CopySettings, DatabaseSettings, HttpSettings, ReplaySettings,
@@ -102,7 +104,11 @@ impl ScheduleSettings {
 impl HttpSettings {
     fn read(section: &mut Section) -> Self {
         let default = SocketAddr::from((Ipv4Addr::LOCALHOST, 9187));
-        HttpSettings { listen: section.read("listen", Some(default), listen) }
+        let here = ["localhost", "127.0.0.1", "[::1]"].map(str::to_owned).to_vec();
+        HttpSettings {
+            listen: section.read("listen", Some(default), listen),
+            allowed_hosts: section.read("allowed_hosts", here, hosts),
+        }
     }
 }
 

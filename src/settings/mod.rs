@@ -174,6 +174,21 @@ pub struct ScheduleSettings {
 pub struct HttpSettings {
     /// The address; `None` for nowhere.
     pub listen: Option<SocketAddr>,
+    /// The names under which page and state are served, in lower case; `*` is any.
+    pub allowed_hosts: Vec<String>,
+}
+
+impl HttpSettings {
+    /// Whether page and state are served under the name `host`. The address that is listened on always is one.
+    pub fn allows(&self, host: &str) -> bool {
+        let host = host.to_ascii_lowercase();
+        let listens_at = self.listen.map(|address| match address {
+            SocketAddr::V4(address) => address.ip().to_string(),
+            SocketAddr::V6(address) => format!("[{}]", address.ip()),
+        });
+        listens_at.as_ref() == Some(&host)
+            || self.allowed_hosts.iter().any(|name| *name == host || name == "*")
+    }
 }
 
 impl Settings {

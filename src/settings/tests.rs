@@ -159,6 +159,10 @@ fn values_out_of_form_are_told_with_an_example() {
         ("[schedule]\npurge = \"*/10 * * * *\"", "a cron expression with seconds"),
         ("[schedule]\npurge = \"0 0 0 30 2 *\"", "never comes due"),
         ("[http]\nlisten = \"localhost:9187\"", "such as \"127.0.0.1:9187\""),
+        (
+            "[http]\nallowed_hosts = [\"localhost:9187\"]",
+            "\"localhost:9187\" is not a host's name, without a port",
+        ),
         ("http = 3", "http: a number is not a section of keys"),
     ] {
         assert_says(&faults(text), &["a fault:", says]);

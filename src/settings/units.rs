@@ -94,6 +94,22 @@ pub(super) fn one_or_more(given: &Given) -> Result<Vec<String>, String> {
     }
 }
 
+/// A list of hosts' names, in lower case.
+pub(super) fn hosts(given: &Given) -> Result<Vec<String>, String> {
+    let names = given.texts("a list of hosts such as [\"localhost\", \"staging.example.org\"]")?;
+    let is_host = |name: &&String| {
+        let inside = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+        let address = inside.is_some_and(|inside| inside.parse::<std::net::Ipv6Addr>().is_ok());
+        address || (!name.is_empty() && !name.contains(['/', ':', '@', '[', ']', ' ']))
+    };
+    match names.iter().find(|name| !is_host(name)) {
+        Some(wrong) => {
+            Err(format!("{wrong:?} is not a host's name, without a port, such as \"localhost\" or \"[::1]\""))
+        }
+        None => Ok(names.into_iter().map(|name| name.to_ascii_lowercase()).collect()),
+    }
+}
+
 /// A list of globs.
 pub(super) fn globs(given: &Given) -> Result<Vec<Glob>, String> {
     let texts = given.texts("a list of globs such as [\"public.*\", \"um_*\"]")?;

@@ -4,6 +4,7 @@ mod connecting;
 mod definitions;
 mod lists;
 mod mixed;
+mod outages;
 mod privileges;
 mod survey;
 

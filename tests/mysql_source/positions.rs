@@ -308,7 +308,7 @@ async fn a_log_that_lost_entries_is_doubted(kind: Kind) {
     assert!(doubt(&reader).await.contains("made anew"));
     reader.origin.identity.database = "another".to_owned();
     let error = case.source.batch(reader.watch(), LIMITS).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Refused);
+    assert_eq!(error.kind(), ErrorKind::Foreign);
 }
 
 /// Commits are seen before they are on disk where the server is told to flush once a second. A crash right

@@ -167,7 +167,7 @@ async fn reads_refuse_another_database_and_doubt_another_log() {
     assert_eq!(kind(&reader).await, Kind::Doubtful);
     reader.origin = right;
     reader.origin.identity.database = "1/2".to_owned();
-    assert_eq!(kind(&reader).await, Kind::Refused);
+    assert_eq!(kind(&reader).await, Kind::Foreign);
 }
 
 #[tokio::test]

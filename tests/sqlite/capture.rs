@@ -202,7 +202,7 @@ async fn capture_of_another_version_is_refused_before_anything_is_changed() {
         )
         .await;
     let error = rig.source.install(&rig.plan, &|_| {}).await.unwrap_err();
-    assert!(error.kind() == Kind::Refused && error.to_string().contains("version 1"), "{error}");
+    assert!(error.kind() == Kind::Foreign && error.to_string().contains("version 1"), "{error}");
     rig.files.source.execute("DROP TABLE highwater_capture_fence").await;
     rig.files.source.execute("UPDATE highwater_capture_meta SET version = 2").await;
     rig.install().await;
@@ -299,7 +299,7 @@ async fn a_copied_file_is_told_from_the_source() {
     let schema = swapped.schema().await.unwrap();
     let survey = swapped.survey(&schema, &rig.plan).await.unwrap();
     assert!(survey.blockers[0].what.contains("copy"), "{:?}", survey.blockers);
-    assert_eq!(swapped.install(&rig.plan, &|_| {}).await.unwrap_err().kind(), Kind::Refused);
+    assert_eq!(swapped.install(&rig.plan, &|_| {}).await.unwrap_err().kind(), Kind::Foreign);
     target.remove_foreign_capture().await.unwrap();
     assert_eq!(target.capture_here().await.unwrap(), CaptureHere::None);
     copy.target.execute("INSERT INTO t VALUES (2, 'b', 1)").await;

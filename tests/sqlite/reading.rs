@@ -216,7 +216,7 @@ async fn a_file_that_replaced_the_open_one_is_noticed() {
 async fn another_database_is_refused() {
     let mut rig = Rig::new(TABLE).await;
     rig.at.get_mut("t").unwrap().0.identity.database = "another".into();
-    assert_eq!(rig.batch("t", LIMITS).await.unwrap_err().kind(), Kind::Refused);
+    assert_eq!(rig.batch("t", LIMITS).await.unwrap_err().kind(), Kind::Foreign);
     rig.source.remove().await.unwrap();
     assert_eq!(rig.batch("t", LIMITS).await.unwrap_err().kind(), Kind::Doubtful);
 }

@@ -11,13 +11,18 @@ use sqlx::pool::PoolConnection;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, MySql, MySqlConnection, MySqlPool};
 
 use super::fault::{self, classify};
-use super::session::{Session, text};
+use super::session::{Session, maybe};
+use super::value::literal;
 use crate::engine::Options;
+use crate::engine::limits::{self, Limit};
 use crate::error::{Error, Kind, Result};
 use crate::settings::Endpoint;
 
 /// How long a connection may take to be made.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What a server is asked at first.
+const GREETING: &str = "SELECT version(), @@max_user_connections, CURRENT_USER()";
 
 /// How long a task waits for one of our own connections to come free.
 const POOL_PATIENCE: Duration = Duration::from_secs(600);
@@ -87,31 +92,42 @@ pub(super) struct Server {
     side: Side,
     endpoint: Endpoint,
     pool: MySqlPool,
+    /// How many connections the server grants, where that is fewer than were asked for.
+    pub(super) granted: Option<u32>,
+    /// The statement that raises the limit to a number that is appended.
+    raise: String,
 }
 
 impl Server {
     /// Opens a pool of at most `options.connections` connections, after one was made to see that it works.
     ///
     /// # Errors
-    /// [`Kind::Refused`] for a wrong user, password or database, for TLS that does not fit and for
-    /// servers that are too old; [`Kind::Unavailable`] when the server can't be reached.
+    /// [`Kind::Refused`] for a wrong user, password or database, for TLS that does not fit, for a connection
+    /// limit that is too low and for servers that are too old; [`Kind::Unavailable`] when the server can't be reached.
     pub(super) async fn open(endpoint: &Endpoint, options: &Options, side: Side) -> Result<Self> {
         let place: Arc<str> = format!("{side} {endpoint}").into();
         let how = resolve(endpoint, &place).await?;
         let database = how.get_database().unwrap_or_default().to_string();
-        let mut first = open(&how, side).await.map_err(|e| refusal(e, &place, &how))?;
-        let said = super::session::records(&mut first, "SELECT version()").await;
-        let version = said.map_err(|e| classify(e, &place))?;
-        let version = version.first().map_or(Ok(""), |row| text(row, 0))?.to_string();
+        let wanted = options.connections.max(2);
+        // Before the server has said who we are to it.
+        let raise = "ALTER USER .. WITH MAX_USER_CONNECTIONS";
+        let mut first = open(&how, side).await.map_err(|e| refusal(e, &place, &how, (wanted, raise)))?;
+        let said = super::session::records(&mut first, GREETING).await.map_err(|e| classify(e, &place))?;
+        let word = |column: usize| said.first().and_then(|row| maybe(row, column)).unwrap_or_default();
+        let (version, limit) = (word(0).to_string(), limit(word(1), word(2)));
+        let size = limit.grant(&place, wanted)?;
         farewell(first).await;
         let pool = MySqlPoolOptions::new()
-            .max_connections(options.connections.max(2))
+            .max_connections(size)
             .acquire_timeout(POOL_PATIENCE)
             .max_lifetime(None)
             .after_connect(move |connection, _| Box::pin(prepare(connection, side)))
             .connect_lazy_with(how);
         let flavour = if version.contains("MariaDB") { Flavour::Mariadb } else { Flavour::Mysql };
-        let server = Server { place, database, flavour, version, side, endpoint: endpoint.clone(), pool };
+        let granted = Some(size).filter(|size| *size < wanted);
+        let endpoint = endpoint.clone();
+        let raise = limit.raise;
+        let server = Server { place, database, flavour, version, side, endpoint, pool, granted, raise };
         server.check_version()?;
         Ok(server)
     }
@@ -144,7 +160,7 @@ impl Server {
     /// A connection of its own, outside the pool.
     pub(super) async fn apart(&self) -> Result<MySqlConnection> {
         let how = resolve(&self.endpoint, &self.place).await?;
-        open(&how, self.side).await.map_err(|e| classify(e, &self.place))
+        open(&how, self.side).await.map_err(|e| self.refusal(e, &how))
     }
 
     /// A connection of its own that is set as everybody's is, but for the text's character set.
@@ -165,12 +181,29 @@ impl Server {
     async fn acquire(&self) -> Result<PoolConnection<MySql>> {
         match self.pool.acquire().await {
             Err(error) if fault::is_wrong_password(&error) => {
-                self.pool.set_connect_options(resolve(&self.endpoint, &self.place).await?);
-                self.pool.acquire().await.map_err(|e| classify(e, &self.place))
+                let how = resolve(&self.endpoint, &self.place).await?;
+                self.pool.set_connect_options(how.clone());
+                self.pool.acquire().await.map_err(|e| self.refusal(e, &how))
             }
-            outcome => outcome.map_err(|e| classify(e, &self.place)),
+            outcome => outcome.map_err(|e| match e {
+                sqlx::Error::PoolTimedOut => classify(e, &self.place),
+                e => self.refusal(e, &self.pool.connect_options()),
+            }),
         }
     }
+
+    /// Why no connection was made.
+    fn refusal(&self, error: sqlx::Error, how: &MySqlConnectOptions) -> Error {
+        refusal(error, &self.place, how, (self.pool.options().get_max_connections(), &self.raise))
+    }
+}
+
+/// What limits our connections: the user's own limit, else the server's. 0 is none, and MariaDB has -1 for it.
+fn limit(most: &str, user: &str) -> Limit {
+    let most = most.parse().ok().filter(|most| *most > 0);
+    let (name, host) = user.rsplit_once('@').unwrap_or((user, "%"));
+    let user = format!("{}@{}", literal(name), literal(host));
+    Limit { most, raise: format!("ALTER USER {user} WITH MAX_USER_CONNECTIONS") }
 }
 
 /// Closes a connection. Whether the server hears of it does not matter: by socket and TLS it has often hung
@@ -211,8 +244,9 @@ async fn prepare(connection: &mut MySqlConnection, side: Side) -> Result<(), sql
     Ok(())
 }
 
-/// Why a first connection failed.
-fn refusal(error: sqlx::Error, place: &str, how: &MySqlConnectOptions) -> Error {
+/// Why no connection was made; with the size of its pool, and the statement that raises the user's limit. What
+/// is unknown here is about the connection, so that it is tried again: no table is to blame.
+fn refusal(error: sqlx::Error, place: &str, how: &MySqlConnectOptions, (size, raise): (u32, &str)) -> Error {
     let server = match how.get_socket() {
         Some(socket) => socket.display().to_string(),
         None => format!("{}:{}", how.get_host(), how.get_port()),
@@ -230,6 +264,10 @@ fn refusal(error: sqlx::Error, place: &str, how: &MySqlConnectOptions) -> Error 
         .remedy("check host and port in the URL, and firewalls"),
         sqlx::Error::Tls(e) => Error::refused(format!("{place}: TLS failed: {e}"))
             .remedy("compare ssl-mode and ssl-ca of the URL with the server's certificate"),
-        _ => classify(error, place),
+        // Too many connections: of all, of the user, of the user in its limits.
+        _ if matches!(fault::code(&error), Some(1040 | 1203 | 1226)) => {
+            classify(error, place).remedy(limits::exhausted(size, raise))
+        }
+        _ => classify(error, place).of_connection(),
     }
 }

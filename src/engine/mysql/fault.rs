@@ -91,6 +91,11 @@ fn meaning(number: u16, state: &str) -> (Kind, Option<&'static str>) {
                 "the user's authentication plugin is not supported: use caching_sha2_password (with TLS), mysql_native_password or a socket",
             ),
         ),
+        // The account is locked; its password has expired; its host may not come, or came too often.
+        1129 | 1130 | 1820 | 1862 | 3118 | 3955 | 4151 => (
+            Kind::Refused,
+            Some("let the user of the URL in: unlock it, renew its password, or admit this host"),
+        ),
         1044 | 1142 | 1143 | 1227 | 1370 | 1410 => {
             (Kind::Table, Some("grant the privilege; `highwater plan` lists what is needed"))
         }
@@ -118,6 +123,14 @@ fn meaning(number: u16, state: &str) -> (Kind, Option<&'static str>) {
         3854 => (Kind::Unavailable, None),
         1412 | 1615 => (Kind::Unavailable, None),
         1290 | 1836 => (Kind::Unavailable, Some("the server is read-only")),
+        1792 => (Kind::Table, Some("transactions are read-only: SET GLOBAL transaction_read_only = OFF")),
+        1665 => (
+            Kind::Table,
+            Some("SET GLOBAL binlog_format = 'ROW', as the statement can't be logged otherwise"),
+        ),
+        3750 => {
+            (Kind::Table, Some("give the table a primary key, or SET GLOBAL sql_require_primary_key = OFF"))
+        }
         1146 | 1932 => (Kind::Table, Some("it was dropped or renamed; `highwater plan` shows both sides")),
         1054 | 1091 | 1072 | 1176 => {
             (Kind::Table, Some("the table was altered; `highwater plan` shows both sides"))
@@ -145,11 +158,15 @@ fn by_state(state: &str) -> Kind {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Policy;
 
     #[test]
-    fn unknown_errors_stop() {
-        assert_eq!(meaning(1064, "42000").0, Kind::Failed);
-        assert_eq!(meaning(9999, "HY000").0, Kind::Failed);
+    fn an_unknown_error_stops_a_table_and_is_tried_again_of_a_connection() {
+        for (number, state) in [(1064, "42000"), (1291, "HY000"), (9999, "HY000")] {
+            let error = Error::new(meaning(number, state).0, "");
+            assert_eq!(error.policy(), Policy::StopTable, "{number}");
+            assert_eq!(error.of_connection().policy(), Policy::Retry, "{number}");
+        }
     }
 
     #[test]

@@ -60,7 +60,7 @@ pub(super) async fn install(
 /// Refuses what another version of highwater installed, and a copy of the source.
 pub(super) fn check_meta(place: &str, names: &Names, meta: &facts::Meta) -> Result<()> {
     if meta.version != capture::VERSION {
-        return Err(Error::refused(format!(
+        return Err(Error::foreign(format!(
             "{place}: its capture has version {}; this highwater works with version {}",
             meta.version,
             capture::VERSION
@@ -68,7 +68,7 @@ pub(super) fn check_meta(place: &str, names: &Names, meta: &facts::Meta) -> Resu
         .remedy("use the highwater that installed it, or remove it with that one's `clean`"));
     }
     if !meta.here {
-        return Err(Error::refused(format!(
+        return Err(Error::foreign(format!(
             "{place}: its capture was installed on {}: this server is a copy of that one, or it was moved",
             meta.server
         ))

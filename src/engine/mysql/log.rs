@@ -115,7 +115,7 @@ impl Log {
     fn found(name: String, row: &Record, origin: &Origin, label: &str, place: &str) -> Result<Self> {
         let database = text(row, 0)?;
         if database != origin.identity.database {
-            return Err(Error::refused(format!(
+            return Err(Error::foreign(format!(
                 "{place}: this is another database than the one that was copied ({database}, not {})",
                 origin.identity.database
             ))

@@ -93,6 +93,10 @@ impl MysqlSource {
 
 #[async_trait]
 impl Source for MysqlSource {
+    fn granted(&self) -> Option<u32> {
+        self.0.server.granted
+    }
+
     async fn identity(&self) -> Result<Identity> {
         catalog::identity(&self.0.server, &self.0.names).await
     }

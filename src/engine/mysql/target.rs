@@ -103,6 +103,10 @@ impl MysqlTarget {
 
 #[async_trait]
 impl Target for MysqlTarget {
+    fn granted(&self) -> Option<u32> {
+        self.0.server.granted
+    }
+
     async fn identity(&self) -> Result<Identity> {
         catalog::identity(&self.0.server, &self.0.names).await
     }

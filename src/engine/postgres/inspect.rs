@@ -105,14 +105,14 @@ fn registered_row(row: &crate::engine::Record) -> Result<Registered> {
 /// Whether the capture objects were made for this database by a highwater of this kind.
 ///
 /// # Errors
-/// [`Kind::Refused`](crate::error::Kind) when another version of highwater made them.
+/// [`Kind::Foreign`](crate::error::Kind) when another version of highwater made them.
 pub(super) async fn is_ours(session: &mut Session, standing: &Standing) -> Result<bool> {
     let schema = quote(&standing.capture.schema);
     let rows = session.query(format!("SELECT version, cluster, database FROM {schema}.meta")).await?;
     let Some(row) = rows.first() else { return Ok(false) };
     if number::<u32>(row, 0)? != VERSION {
         let found = text(row, 0)?;
-        return Err(Error::refused(format!(
+        return Err(Error::foreign(format!(
             "{}: schema {schema} is of form {found}; this highwater knows form {VERSION}",
             session.place()
         ))

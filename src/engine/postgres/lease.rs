@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use sha2::{Digest, Sha256};
 use sqlx::{Connection, PgConnection};
 
-use super::connect::{classify, open, resolve};
+use super::connect::{apart, classify};
 use super::target::Shared;
 use crate::engine::Lease;
 use crate::error::{Error, Kind, Result};
@@ -44,8 +44,7 @@ pub(super) async fn try_lease(shared: &Shared, database: &str) -> Result<Option<
     let number = shared.lease_number(database);
     let place = shared.place.clone();
     let failed = |e| classify(e, &place);
-    let how = resolve(&shared.endpoint, &place).await?;
-    let mut connection = open(&how).await.map_err(failed)?;
+    let mut connection = apart(&shared.endpoint, &place).await?;
     let taken: bool = sqlx::query_scalar("SELECT pg_catalog.pg_try_advisory_lock($1)")
         .bind(number)
         .fetch_one(&mut connection)

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use sqlx::{Executor, PgConnection, Row};
 
-use super::connect::{classify, literal, open, resolve};
+use super::connect::{apart, classify, literal};
 use super::flush::flushed;
 use super::session::Session;
 use super::source::PostgresSource;
@@ -27,8 +27,7 @@ impl PostgresSource {
     /// As [`Source::pinned`](crate::engine::Source::pinned).
     pub(super) async fn pin(&self) -> Result<Self> {
         let failed = |error| classify(error, &self.place);
-        let how = resolve(&self.endpoint, &self.place).await?;
-        let mut holder = open(&how).await.map_err(failed)?;
+        let mut holder = apart(&self.endpoint, &self.place).await?;
         holder.execute(BEGIN).await.map_err(failed)?;
         let row = holder
             .fetch_one(

@@ -132,7 +132,7 @@ fn same_database(source: &PostgresSource, origin: &Origin, database: &str) -> Re
     if origin.identity.database == database {
         return Ok(());
     }
-    Err(Error::refused(format!(
+    Err(Error::foreign(format!(
         "{}: this is another database than the one that was copied (it is {database}, it was {})",
         source.place, origin.identity.database
     ))

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use sqlx::PgPool;
 
 use super::capture::Capture;
-use super::connect::{Side, classify, connect, literal, place};
+use super::connect::{Side, acquire, classify, connect, literal, place};
 use super::pin::Pin;
 use super::session::{Place, Session, flag, maybe, number, text};
 use super::{
@@ -32,6 +32,8 @@ use crate::throttle::Throttle;
 #[derive(Debug, Clone)]
 pub struct PostgresSource {
     pub(super) pool: PgPool,
+    /// How many connections the server grants, where that is fewer than were asked for.
+    granted: Option<u32>,
     pub(super) place: Place,
     pub(super) endpoint: Endpoint,
     /// The schema of the capture objects.
@@ -87,9 +89,10 @@ impl PostgresSource {
     /// When the server can't be reached or refuses us, or is not reached directly but through a pooler
     /// in transaction mode.
     pub async fn connect(endpoint: &Endpoint, options: &Options) -> Result<Self> {
-        let pool = connect(endpoint, options, Side::Source).await?;
+        let (pool, granted) = connect(endpoint, options, Side::Source).await?;
         let source = PostgresSource {
             pool,
+            granted,
             place: Arc::from(place(endpoint, Side::Source)),
             endpoint: endpoint.clone(),
             schema: options.object_name("highwater_capture"),
@@ -126,7 +129,8 @@ impl PostgresSource {
 
     /// A connection of its own for several statements.
     pub(super) async fn session(&self) -> Result<Session> {
-        Session::open(&self.pool, &self.place).await
+        let connection = acquire(&self.pool, &self.endpoint, &self.place).await?;
+        Ok(Session::on(connection, &self.place))
     }
 
     /// What is remembered. Held for a moment only.
@@ -161,6 +165,10 @@ impl PostgresSource {
 impl Source for PostgresSource {
     async fn identity(&self) -> Result<Identity> {
         read::identity(self).await
+    }
+
+    fn granted(&self) -> Option<u32> {
+        self.granted
     }
 
     async fn schema(&self) -> Result<Schema> {

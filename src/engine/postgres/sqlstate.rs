@@ -72,6 +72,15 @@ fn meaning(code: &str, message: &str) -> (Kind, Option<&'static str>) {
             (Kind::Table, Some("the table was altered; `highwater plan` shows both sides"))
         }
         "0A000" if message.contains("cached plan") => (Kind::Unavailable, None),
+        // A statement that the server forgot, or knows from another client: the session was exchanged.
+        "26000" | "42P05" => (Kind::Unavailable, Some("is a transaction pooler in between?")),
+        "72000" => (Kind::Unavailable, Some("old_snapshot_threshold is shorter than a read takes")),
+        "XX001" | "XX002" => (
+            Kind::Failed,
+            Some(
+                "the server found damaged data: see its log, and check the table and its indexes with pg_amcheck",
+            ),
+        ),
         _ => (by_class(code.get(..2).unwrap_or_default()), None),
     }
 }
@@ -89,11 +98,15 @@ fn by_class(class: &str) -> Kind {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Policy;
 
     #[test]
-    fn unknown_states_stop() {
-        assert_eq!(meaning("XX000", "").0, Kind::Failed);
-        assert_eq!(meaning("", "").0, Kind::Failed);
+    fn an_unknown_state_stops_a_table_and_is_tried_again_of_a_connection() {
+        for code in ["XX000", "0A000", "42601", "42622", "42725", "55000", ""] {
+            let error = Error::new(meaning(code, "").0, "");
+            assert_eq!(error.policy(), Policy::StopTable, "{code}");
+            assert_eq!(error.of_connection().policy(), Policy::Retry, "{code}");
+        }
     }
 
     #[test]

@@ -25,6 +25,8 @@ use crate::settings::Endpoint;
 /// What all parts of a target share.
 pub(super) struct Shared {
     pool: PgPool,
+    /// How many connections the server grants, where that is fewer than were asked for.
+    granted: Option<u32>,
     pub(super) endpoint: Endpoint,
     /// "target postgres://host/database"
     pub(super) place: String,
@@ -84,7 +86,7 @@ impl PostgresTarget {
     /// # Errors
     /// When the server can't be reached or refuses us.
     pub async fn connect(endpoint: &Endpoint, options: &Options) -> Result<Self> {
-        let pool = connect::connect(endpoint, options, Side::Target).await?;
+        let (pool, granted) = connect::connect(endpoint, options, Side::Target).await?;
         let place = connect::place(endpoint, Side::Target);
         let user: String = sqlx::query_scalar("SELECT pg_catalog.quote_ident(current_user)")
             .fetch_one(&pool)
@@ -100,6 +102,7 @@ impl PostgresTarget {
             shapes: Mutex::default(),
             endpoint: endpoint.clone(),
             pool,
+            granted,
             place,
             user,
             silenced,
@@ -175,6 +178,10 @@ async fn can_silence(pool: &PgPool) -> Result<bool, sqlx::Error> {
 
 #[async_trait]
 impl Target for PostgresTarget {
+    fn granted(&self) -> Option<u32> {
+        self.shared.granted
+    }
+
     async fn identity(&self) -> Result<Identity> {
         let row = sqlx::query(include_str!("../../../sql/postgres/identity.sql"))
             .fetch_one(&mut *self.shared.acquire().await?)

@@ -59,14 +59,14 @@ impl Meta {
 /// Refuses what another version of highwater installed, and a copy of the source.
 pub(super) fn check_meta(db: &Db, names: &Names, meta: &Meta) -> Result<()> {
     if meta.version != VERSION {
-        return Err(Error::refused(format!(
+        return Err(Error::foreign(format!(
             "{}: its capture has version {}; this highwater works with version {VERSION}",
             db.place, meta.version
         ))
         .remedy("use the highwater that installed it, or remove it with that one's `clean`"));
     }
     if !meta.is_here(&db.path, db.file) {
-        return Err(Error::refused(format!(
+        return Err(Error::foreign(format!(
             "{}: its capture was installed in {}: this file is a copy of that one, or it was moved",
             db.place, meta.path
         ))

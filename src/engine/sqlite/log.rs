@@ -69,7 +69,7 @@ impl Log {
         let read = || Ok::<_, sqlx::Error>((text(row, 0)?, text(row, 1)?, text(row, 2)?));
         let (database, log, generation) = read().doing(&place, "looking for the change log")?;
         if database != origin.identity.database {
-            return Err(Error::refused(format!(
+            return Err(Error::foreign(format!(
                 "{place}: this is another database than the one that was copied ({database}, not {})",
                 origin.identity.database
             ))
