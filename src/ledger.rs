@@ -30,7 +30,7 @@ pub use transition::{Voidable, Voided};
 pub use upgrade::{ScriptEntry, ScriptState};
 
 /// The version of the ledger's tables. Another one is refused.
-pub const VERSION: i64 = 4;
+pub const VERSION: i64 = 5;
 
 /// The portable statements that make the ledger's tables; `{text}` is the type of long texts.
 pub fn tables() -> impl Iterator<Item = String> {
@@ -207,7 +207,10 @@ impl Ledger {
     }
 
     async fn event_in(&self, tx: &mut dyn Tx, what: &str) -> Result<()> {
+        // Processes without the lease add events too: a number would be given out twice.
+        let id = hex::encode(rand::random::<[u8; 16]>());
         let args = [
+            id.into(),
             now().into(),
             self.database.as_str().into(),
             self.actor.name.as_str().into(),
@@ -217,8 +220,8 @@ impl Ledger {
             what.into(),
         ];
         tx.execute(
-            "INSERT INTO {l}events (happened_at, database_name, actor, host, version, settings, event) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            "INSERT INTO {l}events (id, happened_at, database_name, actor, host, version, settings, event) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
             &args,
         )
         .await?;

@@ -2,10 +2,11 @@
 -- type of long texts).
 -- What one transaction changes in a table's rows, it also records here.
 
--- Whose ledger this is.
+-- Whose ledger this is. It has a key as all of highwater's tables have: servers can demand one
+-- (sql_require_primary_key), and a publication FOR ALL TABLES forbids updates of tables without.
 CREATE TABLE {l}ledger (
     version     BIGINT NOT NULL,
-    migration   VARCHAR(64) NOT NULL,
+    migration   VARCHAR(64) NOT NULL PRIMARY KEY,
     made_at     VARCHAR(40) NOT NULL,
     home        {text}
 );
@@ -143,6 +144,7 @@ CREATE TABLE {l}definitions (
 
 -- What was done, by whom.
 CREATE TABLE {l}events (
+    id            VARCHAR(32) NOT NULL PRIMARY KEY,
     happened_at   VARCHAR(40) NOT NULL,
     database_name VARCHAR(190) NOT NULL,
     actor         {text} NOT NULL,

@@ -27,7 +27,6 @@ SET lock_timeout = 0;
 SET idle_in_transaction_session_timeout = 0;
 SET default_transaction_isolation = 'read committed';
 SET default_transaction_deferrable = off;
-SET default_transaction_read_only = off;
 SET default_tablespace = '';
 SET temp_tablespaces = '';
 SET default_table_access_method = 'heap';

@@ -15,4 +15,5 @@ SELECT pg_is_in_recovery(),
     (SELECT string_agg(o.roname, ', ') FROM pg_replication_origin AS o
      WHERE NOT EXISTS (
          SELECT FROM pg_subscription AS s JOIN pg_database AS d ON d.oid = s.subdbid
-         WHERE d.datname <> current_database() AND o.roname ~ format('^pg_%s(_|$)', s.oid)))
+         WHERE d.datname <> current_database() AND o.roname ~ format('^pg_%s(_|$)', s.oid))),
+    (SELECT string_agg(format('%I', p.pubname), ', ' ORDER BY p.pubname) FROM pg_publication AS p WHERE p.puballtables)

@@ -1,6 +1,6 @@
 //! How highwater gets in, and what the server's settings forbid.
 
-use super::{ROWS, SHOP, mysql};
+use super::{CHANGES, ROWS, SHOP, mysql};
 use crate::support::compare::assert_same;
 use crate::support::{Highwater, Kind, MysqlServer, Pair};
 
@@ -22,6 +22,31 @@ async fn a_socket_leads_in(kind: Kind) {
     highwater.run(&["copy"]).await.ok();
     assert_same(&pair).await;
     highwater.run(&["clean", "--yes"]).await.ok();
+}
+
+/// Every table of highwater's has a key, temporary ones too. Production's keyless table is older than the demand.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_demands_primary_keys_is_served() {
+    let server = MysqlServer::start_own(Kind::Mysql, &[]);
+    let pair = Pair::mysql_on(&server, &server).await;
+    pair.execute_on_both(SHOP).await;
+    pair.source.execute(ROWS).await;
+    server.execute("SET GLOBAL sql_require_primary_key = ON; CREATE USER hw@'%'").await;
+    for side in [&pair.source, &pair.target] {
+        let name = mysql(side).name().to_string();
+        server.execute(&format!("GRANT ALL ON `{name}`.* TO hw@'%'")).await;
+    }
+    let rest = "GRANT ALL ON highwater_capture.* TO hw@'%'; GRANT PROCESS, XA_RECOVER_ADMIN ON *.* TO hw@'%'; \
+                GRANT SELECT ON performance_schema.* TO hw@'%'";
+    server.execute(rest).await;
+    let highwater = Highwater::new(&pair)
+        .setting("database.main.source", &mysql(&pair.source).url_as("hw"))
+        .setting("database.main.target", &mysql(&pair.target).url_as("hw"));
+    highwater.run(&["copy"]).await.ok();
+    pair.source.execute(CHANGES).await;
+    highwater.run(&["final-sync", "--fence"]).await.ok();
+    assert_same(&pair).await;
+    highwater.run(&["clean", "--forget", "--yes"]).await.ok();
 }
 
 /// What a new user of MySQL has: a password that is sent over TLS only.

@@ -40,6 +40,20 @@ async fn a_prepared_transaction_blocks_the_fence() {
     assert_same(&pair).await;
 }
 
+/// Without a key or a replica identity the server forbids updates and deletes of a published table.
+#[tokio::test(flavor = "multi_thread")]
+async fn publications_of_all_tables_on_both_sides_forbid_nothing() {
+    let pair = Pair::postgres().await;
+    pair.execute_on_both("CREATE PUBLICATION everything FOR ALL TABLES").await;
+    let highwater = copied(&pair).await;
+    pair.source.execute("INSERT INTO t VALUES (500, 'published'); DELETE FROM t WHERE id = 1").await;
+    highwater.run(&["final-sync", "--fence"]).await.ok();
+    assert_same(&pair).await;
+    highwater.run(&["final-sync", "--lower"]).await.ok();
+    pair.source.execute("UPDATE t SET v = 'after' WHERE id = 500").await;
+    highwater.run(&["clean", "--yes"]).await.ok();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_open_writer_is_not_drained() {
     let pair = Pair::postgres().await;

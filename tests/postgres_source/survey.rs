@@ -45,6 +45,7 @@ async fn what_is_not_carried_or_stands_in_the_way_is_said() {
     let case = Case::bare(
         "CREATE TABLE t (a int PRIMARY KEY); SELECT lo_create(0);
          CREATE FUNCTION e() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';
+         CREATE PUBLICATION everything FOR ALL TABLES;
          CREATE EVENT TRIGGER watch ON ddl_command_start EXECUTE FUNCTION e()",
     )
     .await;
@@ -52,7 +53,7 @@ async fn what_is_not_carried_or_stands_in_the_way_is_said() {
     case.execute(&format!("BEGIN; INSERT INTO t VALUES (1); PREPARE TRANSACTION '{gid}'")).await;
     let found = survey(&case).await;
     let warnings = texts(&found.warnings);
-    for said in ["large objects", &gid, "event triggers fire on DDL: watch"] {
+    for said in ["large objects", &gid, "event triggers fire on DDL: watch", "among them: everything"] {
         assert!(warnings.contains(said), "{said}: {warnings}");
     }
     assert_eq!(texts(&found.blockers), "");

@@ -69,6 +69,8 @@ fn not_in_sync(database: &Observed, lag: Duration) -> Vec<String> {
 fn next_steps(databases: &[Observed], lag: Duration) -> Vec<String> {
     let (known, faulty): (Vec<_>, Vec<_>) = databases.iter().partition(|d| d.faults.is_empty());
     let mut steps: Vec<String> = faulty.into_iter().flat_map(of_faults).collect();
+    // Both sides of a server that is away say the same.
+    steps.dedup();
     steps.extend(known.iter().copied().filter_map(of_processes));
     if !known.is_empty() {
         let statuses: Vec<_> = known.iter().map(|d| d.status.clone()).collect();
@@ -140,6 +142,12 @@ fn facts(database: &Observed) -> Vec<String> {
     let status = &database.status;
     let mut facts = Vec::new();
     match (database.lease_held, &status.holder) {
+        // A daemon that finds a final target records nothing there, its name neither.
+        (Some(true), Some(holder)) if status.phase == Some(Phase::Final) => {
+            facts.push(format!(
+                "a process holds the lease and leaves the final target alone; the last to write was {holder}"
+            ));
+        }
         (Some(true), Some(holder)) => facts.push(format!("at work: {holder}{}", since(database))),
         (Some(true), None) => facts.push("at work: a process that is not named yet".to_string()),
         (Some(false), Some(holder)) => facts.push(format!("no process is at work; the last was {holder}")),

@@ -189,6 +189,13 @@ async fn general(
             "see that what it applies fires triggers; where highwater owns the tables, replica sessions do",
         );
     }
+    if let Some(names) = maybe(&row, 11) {
+        warn(
+            format!("publications are FOR ALL TABLES, highwater's change logs among them: {names}"),
+            "before capture is installed, create these tables on each subscriber: `highwater plan --ddl` prints them \
+             (tables without triggers are enough); else the subscribers stop at the first change",
+        );
+    }
     Ok(role)
 }
 
