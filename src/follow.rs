@@ -222,7 +222,8 @@ impl Follow {
     }
 
     fn all_copied(&self) -> bool {
-        let copies = |t: &Tracked| matches!(t.state.allows(), Work::Copy | Work::Resync);
+        // A full resync that a job begins is not in the ledger yet.
+        let copies = |t: &Tracked| t.begins_copy || matches!(t.state.allows(), Work::Copy | Work::Resync);
         self.tables.values().all(|t| !copies(t) || self.waits_for_stopped(t).is_some())
     }
 
@@ -310,6 +311,7 @@ impl Follow {
         }
         if let Some(tracked) = self.tables.get_mut(label) {
             tracked.busy = true;
+            tracked.begins_copy = true;
         }
         let (pair, generation) = (self.pair.clone(), generation.to_string());
         self.spawn(label, async move {
@@ -471,6 +473,7 @@ impl Follow {
         let now = Instant::now();
         let Some(tracked) = self.tables.get_mut(label) else { return Ok(()) };
         tracked.busy = false;
+        tracked.begins_copy = false;
         match done {
             Ok(Done::Begun | Done::Copied) => self.read_ledger().await,
             Ok(Done::Drained(watermark)) => {

@@ -29,6 +29,8 @@ pub(super) struct Tracked {
     looks_up_next: bool,
     /// Whether a job works on it.
     pub(super) busy: bool,
+    /// Whether that job begins its copy: the state is still the one before.
+    pub(super) begins_copy: bool,
     /// When an idle table's watermark is to be moved on.
     pub(super) pass_at: Instant,
     /// When parked rows are to be tried again.
@@ -56,6 +58,7 @@ impl Tracked {
             requeued: 0,
             looks_up_next: false,
             busy: false,
+            begins_copy: false,
             pass_at: now,
             retry_at: now,
             retries: 0,

@@ -218,3 +218,19 @@ async fn nothing_is_made_on_a_final_target(engine: Engine) {
     assert_eq!(daemon.terminate().await, Some(0));
     assert!(pair.target.try_execute("SELECT * FROM later").await.is_err(), "the target is the application's");
 }
+
+/// Capture was removed, so every table needs a full resync. Until a job has begun it the ledger says `replaying`.
+/// (On the other engines the database's identity goes with its capture.)
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_ends_with_the_full_resync_that_it_begins() {
+    let bench = bench(Engine::Postgres).await;
+    bench.working.sides.source.remove().await.unwrap();
+    bench.pair.source.execute(CHANGES).await;
+    let (halted, pause) = settings(&bench.pair).pause_at("before_copy_begins");
+    let copying = halted.spawn(&["copy"]);
+    pause.reached().await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    pause.go_on();
+    assert_eq!(copying.wait().await, Some(0));
+    assert_same(&bench.pair).await;
+}

@@ -37,7 +37,7 @@ async fn the_ledger_is_made_once_and_removed() {
         let locked = "SELECT epoch FROM {l}epochs WHERE database_name = ?1{for update}";
         assert_eq!(tx.rows(locked, &args).await.unwrap().len(), 1);
         let long = "x".repeat(100_000);
-        let event = "INSERT INTO {l}events (happened_at, database_name, actor, host, version, settings, event) VALUES ('', '', '', '', '', '', ?1)";
+        let event = "INSERT INTO {l}events (id, happened_at, database_name, actor, host, version, settings, event) VALUES ('1', '', '', '', '', '', '', ?1)";
         tx.execute(event, &[long.into()]).await.unwrap();
         tx.commit().await.unwrap();
         side.target.remove_ledger().await.unwrap();
