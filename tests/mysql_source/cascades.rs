@@ -338,3 +338,30 @@ async fn a_writers_row_limit_does_not_cut_the_children(kind: Kind) {
     execute(&mut writer, "SET sql_select_limit = 0; DELETE FROM p WHERE id = 2").await;
     assert_eq!(case.logged("c").await, ["D 20", "D 21"]);
 }
+
+/// MariaDB: `system_versioning_asof` puts `FOR SYSTEM_TIME AS OF` into every query that names no time of its own.
+#[tokio::test]
+async fn a_writer_that_looks_into_the_past_hides_no_children() {
+    let case = Case::new(
+        Kind::Mariadb,
+        "CREATE TABLE p (id int PRIMARY KEY);
+         CREATE TABLE c (id int PRIMARY KEY, p_id int,
+            FOREIGN KEY (p_id) REFERENCES p (id) ON DELETE CASCADE ON UPDATE CASCADE) WITH SYSTEM VERSIONING;
+         CREATE TABLE g (id int PRIMARY KEY, c_id int,
+            FOREIGN KEY (c_id) REFERENCES c (id) ON DELETE CASCADE) WITH SYSTEM VERSIONING;
+         INSERT INTO p VALUES (1), (2);
+         INSERT INTO c VALUES (10, 1), (11, 1), (20, 2);
+         INSERT INTO g VALUES (100, 10), (200, 20)",
+    )
+    .await;
+    let mut writer = case.database.connect().await;
+    execute(
+        &mut writer,
+        "SET system_versioning_asof = '2020-01-01 00:00:00'; UPDATE p SET id = 7 WHERE id = 1",
+    )
+    .await;
+    assert_eq!(case.logged("c").await, ["U 10", "U 11"]);
+    case.clear(&["c"]).await;
+    execute(&mut writer, "DELETE FROM p WHERE id = 2").await;
+    assert_eq!((case.logged("c").await, case.logged("g").await), (vec!["D 20".into()], vec!["D 200".into()]));
+}

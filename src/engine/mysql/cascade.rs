@@ -83,6 +83,9 @@ pub(super) struct Edge {
     pub(super) parent: Place,
     /// The referencing table.
     pub(super) child: Place,
+    /// Whether the child is system-versioned, which a join has to say: a writer's `system_versioning_asof` would
+    /// hide present rows. A join over all versions logs keys of the past too, which costs a look at them.
+    pub(super) versioned: bool,
     /// The child's columns with the parent's.
     pub(super) columns: Vec<(String, String)>,
     /// Whether the parent's columns are its primary key.
@@ -267,6 +270,7 @@ mod tests {
         Edge {
             parent: place(parent),
             child: place(child),
+            versioned: false,
             columns: columns.iter().map(|(c, p)| (c.to_string(), p.to_string())).collect(),
             by_primary: columns.iter().all(|(_, p)| *p == "id"),
             on_delete: Action::of(delete),

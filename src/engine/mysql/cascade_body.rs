@@ -208,8 +208,9 @@ fn joined(way: &[&Edge], row: &str) -> String {
         let (n, parent) = (i + 1, if i == 0 { row.to_string() } else { format!("t{i}") });
         let same =
             edge.columns.iter().map(|(child, of)| format!("t{n}.{} = {parent}.{}", quote(child), quote(of)));
-        let (table, same) =
-            (format!("{}.{} AS t{n}", quote(&edge.child.0), quote(&edge.child.1)), join(same, " AND "));
+        let versions = if edge.versioned { " FOR SYSTEM_TIME ALL" } else { "" };
+        let table = format!("{}.{}{versions} AS t{n}", quote(&edge.child.0), quote(&edge.child.1));
+        let same = join(same, " AND ");
         if i == 0 {
             text.push_str(&table);
             first = same;

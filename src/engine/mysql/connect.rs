@@ -198,7 +198,7 @@ impl Server {
     }
 }
 
-/// What limits our connections: the user's own limit, else the server's. 0 is none, and MariaDB has -1 for it.
+/// What limits our connections: the user's own limit, else the server's. No limit is 0, on MariaDB also -1.
 fn limit(most: &str, user: &str) -> Limit {
     let most = most.parse().ok().filter(|most| *most > 0);
     let (name, host) = user.rsplit_once('@').unwrap_or((user, "%"));

@@ -361,7 +361,25 @@ pub(super) async fn graph(session: &mut Session, names: &Names, flavour: Flavour
             }
         }
     }
+    if flavour == Flavour::Mariadb && !edges.is_empty() {
+        let versioned = versioned(session, &known).await?;
+        for edge in &mut edges {
+            edge.versioned = versioned.contains(&edge.child);
+        }
+    }
     Ok(Graph::new(edges, flavour))
+}
+
+/// The system-versioned tables of databases.
+async fn versioned(session: &mut Session, databases: &BTreeSet<String>) -> Result<BTreeSet<Place>> {
+    let databases: Vec<String> = databases.iter().map(|database| literal(database)).collect();
+    let sql = format!(
+        "SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.TABLES \
+         WHERE TABLE_SCHEMA IN ({}) AND TABLE_TYPE = 'SYSTEM VERSIONED'",
+        databases.join(", ")
+    );
+    let place = |row: &Record| Ok((text(row, 0)?.to_string(), text(row, 1)?.to_string()));
+    session.query(sql).await?.iter().map(place).collect()
 }
 
 /// The foreign keys with an action whose parent or child is in a database.
@@ -383,6 +401,7 @@ async fn edges_of(session: &mut Session, database: &str) -> Result<Vec<Edge>> {
                 edges.push(Edge {
                     parent: (column(5)?, column(6)?),
                     child: (column(2)?, column(3)?),
+                    versioned: false,
                     columns: Vec::new(),
                     by_primary: maybe(&row, 10) == Some("PRIMARY"),
                     on_delete: Action::of(text(&row, 8)?),
