@@ -180,10 +180,14 @@ impl Error {
         }
     }
 
-    /// Whether a command that does one thing and ends is over with this error, as opposed to one that a pause
-    /// or another table may outlast.
+    /// Whether no work on the database can go on as it is: neither another table's nor after a pause.
+    pub fn ends_work(&self) -> bool {
+        matches!(self.policy(), Policy::Refuse | Policy::End)
+    }
+
+    /// Whether a command that does one thing and ends is over with this error.
     pub fn ends_command(&self) -> bool {
-        matches!(self.policy(), Policy::Refuse | Policy::End) || self.kind == Kind::Failed
+        self.ends_work() || self.kind == Kind::Failed
     }
 
     /// The exit code of a command that ends with this error.

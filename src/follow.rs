@@ -26,7 +26,7 @@ use crate::pair::{Generations, Pair};
 use crate::replay::Replay;
 use crate::state::{AttemptState, Phase, Standing, TableState, Task, Work};
 use definitions::Definitions;
-use tracked::Tracked;
+use tracked::{Doing, Tracked};
 
 /// Between two looks at the change logs while something is dirty, and while nothing is.
 const POLL_BUSY: Duration = Duration::from_millis(20);
@@ -223,7 +223,8 @@ impl Follow {
 
     fn all_copied(&self) -> bool {
         // A full resync that a job begins is not in the ledger yet.
-        let copies = |t: &Tracked| t.begins_copy || matches!(t.state.allows(), Work::Copy | Work::Resync);
+        let copies =
+            |t: &Tracked| t.job == Doing::BeginCopy || matches!(t.state.allows(), Work::Copy | Work::Resync);
         self.tables.values().all(|t| !copies(t) || self.waits_for_stopped(t).is_some())
     }
 
@@ -310,8 +311,7 @@ impl Follow {
             self.pair.ledger.event(&format!("{label}: full resync: {why}")).await?;
         }
         if let Some(tracked) = self.tables.get_mut(label) {
-            tracked.busy = true;
-            tracked.begins_copy = true;
+            tracked.job = Doing::BeginCopy;
         }
         let (pair, generation) = (self.pair.clone(), generation.to_string());
         self.spawn(label, async move {
@@ -336,7 +336,7 @@ impl Follow {
         let now = Instant::now();
         self.start_define(now);
         let mut replaying =
-            self.tables.values().filter(|t| t.busy && t.state.allows() == Work::Replay).count();
+            self.tables.values().filter(|t| t.is_busy() && t.state.allows() == Work::Replay).count();
         let most = self.pair.replay_jobs();
         let one_shot = matches!(self.goal, Goal::Reach(_));
         let mut due: Vec<String> = self
@@ -386,7 +386,7 @@ impl Follow {
             return Ok(());
         }
         let Some(tracked) = self.tables.get_mut(label) else { return Ok(()) };
-        tracked.busy = true;
+        tracked.job = Doing::Work;
         let copying =
             copy::table(self.pair.clone(), plan, entry, self.chunk_permits.clone(), self.stop.clone());
         self.spawn(label, async move { copying.await.map(|_| Done::Copied) });
@@ -472,8 +472,7 @@ impl Follow {
     async fn finish_table(&mut self, label: &str, done: Result<Done>) -> Result<()> {
         let now = Instant::now();
         let Some(tracked) = self.tables.get_mut(label) else { return Ok(()) };
-        tracked.busy = false;
-        tracked.begins_copy = false;
+        tracked.job = Doing::Nothing;
         match done {
             Ok(Done::Begun | Done::Copied) => self.read_ledger().await,
             Ok(Done::Drained(watermark)) => {
@@ -559,7 +558,7 @@ impl Follow {
 /// A job that is not about one table failed: it will be started again.
 fn note_failure(what: &str, done: Result<Done>) -> Result<()> {
     match done {
-        Err(error) if matches!(error.policy(), Policy::Refuse | Policy::End) => Err(error),
+        Err(error) if error.ends_work() => Err(error),
         Err(error) => {
             metrics::error(error.kind());
             tracing::warn!(error = %error.summary(), "{what}");

@@ -88,7 +88,7 @@ pub async fn copy(
     follow_all(&settings, &actor, boards, purges, Until::Copied, &stop).await
 }
 
-async fn publish(boards: Vec<Board>, stop: CancellationToken) -> Result<()> {
+async fn publish(boards: Vec<Board>, stop: CancellationToken) {
     while !stop.is_cancelled() {
         let statuses: Vec<DatabaseStatus> = boards.iter().map(Board::status).collect();
         metrics::publish(&statuses);
@@ -97,7 +97,6 @@ async fn publish(boards: Vec<Board>, stop: CancellationToken) -> Result<()> {
             () = stop.cancelled() => {}
         }
     }
-    Ok(())
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use tokio::time::Instant;
 use super::{BACKOFF, Beside, Done, Follow, Goal, ROUNDS, Tracked};
 use crate::copy;
 use crate::engine::Stage;
-use crate::error::{Error, Kind, Policy, Result};
+use crate::error::{Error, Kind, Result};
 use crate::state::Task;
 
 /// How far the target's own indexes, keys and views are, where highwater makes them.
@@ -55,8 +55,7 @@ impl Follow {
         let one_shot = !matches!(self.goal, Goal::Forever);
         match done {
             Ok(_) => self.definitions = Definitions::Made,
-            Err(error) if matches!(error.policy(), Policy::Refuse | Policy::End) => return Err(error),
-            Err(error) if one_shot && error.ends_command() => return Err(error),
+            Err(error) if error.ends_work() || (one_shot && error.ends_command()) => return Err(error),
             Err(error) if failures >= ROUNDS && one_shot => {
                 return Err(Error::new(Kind::NotConverged, error.summary())
                     .remedy("see the rows that it names; then run it again: nothing is lost"));

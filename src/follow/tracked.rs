@@ -13,6 +13,17 @@ use crate::state::TableState;
 /// that took, so that a busy one takes a fifth of the time at most.
 const WHOLE_REST: u32 = 4;
 
+/// What a job does with a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Doing {
+    /// No job works on it.
+    Nothing,
+    /// A job begins its copy. Until that commits, the state is the one before.
+    BeginCopy,
+    /// A job copies, replays or retries.
+    Work,
+}
+
 /// One table of the loop.
 pub(super) struct Tracked {
     /// `None` when it can't be planned any more: it is stopped then.
@@ -27,10 +38,8 @@ pub(super) struct Tracked {
     pub(super) requeued: u64,
     /// Whether those come next: they and what is dirty take turns.
     looks_up_next: bool,
-    /// Whether a job works on it.
-    pub(super) busy: bool,
-    /// Whether that job begins its copy: the state is still the one before.
-    pub(super) begins_copy: bool,
+    /// What a job does with it.
+    pub(super) job: Doing,
     /// When an idle table's watermark is to be moved on.
     pub(super) pass_at: Instant,
     /// When parked rows are to be tried again.
@@ -57,8 +66,7 @@ impl Tracked {
             parked: 0,
             requeued: 0,
             looks_up_next: false,
-            busy: false,
-            begins_copy: false,
+            job: Doing::Nothing,
             pass_at: now,
             retry_at: now,
             retries: 0,
@@ -75,7 +83,7 @@ impl Tracked {
 
     /// Takes over what the ledger says, unless a job is about to change it.
     pub(super) fn take(&mut self, entry: &TableEntry) {
-        if self.busy {
+        if self.is_busy() {
             return;
         }
         self.state = entry.state;
@@ -132,13 +140,18 @@ impl Tracked {
         }
     }
 
+    /// Whether a job works on it.
+    pub(super) fn is_busy(&self) -> bool {
+        self.job != Doing::Nothing
+    }
+
     pub(super) fn is_free(&self, now: Instant) -> bool {
-        !self.busy && self.wait_until <= now
+        !self.is_busy() && self.wait_until <= now
     }
 
     /// A job begins to replay it.
     pub(super) fn begins(&mut self, now: Instant) {
-        self.busy = true;
+        self.job = Doing::Work;
         self.began = now;
     }
 
@@ -183,7 +196,7 @@ impl Tracked {
     }
 
     pub(super) fn may_look_again(&self, now: Instant) -> bool {
-        self.state == TableState::Stopped && !self.busy && self.look_at <= now
+        self.state == TableState::Stopped && !self.is_busy() && self.look_at <= now
     }
 
     /// Whether a one-shot command has nothing left to do here: stopped, or drained to the barrier with

@@ -123,8 +123,8 @@ impl Follow {
         if labels.is_empty() { Ok(()) } else { self.read_ledger().await }
     }
 
-    /// Removes covered log entries in small steps, and what lowered fences left, in the background. The ledger's watermark is read
-    /// first: only what the target has committed may go.
+    /// Removes covered log entries in small steps, and triggers of lowered fences, in the background. The ledger's
+    /// watermark is read first: only what the target has committed may go.
     pub(super) fn start_purge(&mut self) {
         let pair = self.pair.clone();
         self.spawn_beside(Beside::Purge, async move {
@@ -142,8 +142,8 @@ impl Follow {
                     purge_table(&pair, table, &watermark).await?;
                 }
             }
-            // A fence that was lowered while its logs were locked, or raised late, left triggers that refuse nobody
-            // and cost each write.
+            // The triggers of a fence that was lowered refuse no write, and cost each write some time. They stay where
+            // the change logs were locked at the lowering, or where the raise arrived after it.
             pair.sides.source.drop_lowered().await?;
             Ok(Done::Purged)
         });

@@ -3,7 +3,7 @@
 //! A page of another site can have its own name lead to this machine (DNS rebinding); the browser then lets
 //! its scripts read what we answer, on networks that the site itself can't reach. The `Host` header still has that
 //! site's name. Probes and metrics answer any name: load balancers and Prometheus ask by whatever address they
-//! know, and the answers hold no rows and no addresses of servers.
+//! know. Their answers hold no rows and no passwords; `/readyz` and `/syncz` name a server that can't be reached.
 
 use std::sync::Arc;
 

@@ -17,7 +17,6 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::error::Result;
 use crate::metrics;
 use crate::settings::Settings;
 use crate::status::{Board, DatabaseStatus};
@@ -38,19 +37,15 @@ impl Served {
 type Shared = State<Arc<Served>>;
 
 /// Serves `/metrics`, `/healthz`, `/readyz`, `/syncz`, `/api/status` and the page at `/` until `stop`.
-///
-/// # Errors
-/// None; the tasks beside it have some.
 pub async fn serve(
     listener: TcpListener,
     boards: Vec<Board>,
     settings: Arc<Settings>,
     metrics: metrics::Handle,
     stop: CancellationToken,
-) -> Result<()> {
+) {
     let app = router(Served { boards, settings, metrics });
     connections::serve(listener, app, connections::HEAD, stop).await;
-    Ok(())
 }
 
 fn router(served: Served) -> Router {

@@ -13,7 +13,7 @@ struct Server {
     address: std::net::SocketAddr,
     boards: Vec<Board>,
     stop: CancellationToken,
-    task: JoinHandle<Result<()>>,
+    task: JoinHandle<()>,
 }
 
 async fn server(statuses: Vec<DatabaseStatus>) -> Server {
@@ -178,7 +178,7 @@ async fn it_ends_when_told_even_with_a_client_that_says_nothing() {
     let _silent = TcpStream::connect(server.address).await.unwrap();
     assert_eq!(server.get("/healthz").await.0, 200);
     server.stop.cancel();
-    timeout(Duration::from_secs(3), server.task).await.unwrap().unwrap().unwrap();
+    timeout(Duration::from_secs(3), server.task).await.unwrap().unwrap();
 }
 
 #[tokio::test]

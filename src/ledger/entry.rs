@@ -109,8 +109,8 @@ impl Exempt {
     pub fn line(&self, table: &str) -> Option<String> {
         (*self != Exempt::default()).then(|| {
             format!(
-                "{table}: rows that the upgrade made: {}, rows that it deleted: {}; changes of production to these \
-                 rows that were not applied: {}",
+                "{table}: rows made by the upgrade: {}, rows deleted by the upgrade: {}, changes of production to \
+                 these rows that were not applied: {}",
                 self.upgrade_made, self.upgrade_deleted, self.dropped_changes
             )
         })

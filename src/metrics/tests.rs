@@ -77,6 +77,9 @@ fn what_is_not_known_is_absent() {
     assert!(!text.contains("highwater_table_lag_seconds{"), "{text}");
     assert!(!text.contains("highwater_source_oldest_transaction_seconds{"));
     assert!(has(&text, r#"highwater_parked_rows{database="main",table="app.orders"} 2"#));
+    assert!(has(&text, r#"highwater_exempt_rows{database="main",table="app.orders",upgrade="made"} 3"#));
+    assert!(has(&text, r#"highwater_exempt_rows{database="main",table="app.orders",upgrade="deleted"} 4"#));
+    assert!(has(&text, r#"highwater_dropped_changes{database="main",table="app.orders"} 5"#));
 }
 
 #[test]

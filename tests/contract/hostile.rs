@@ -4,9 +4,11 @@
 use std::collections::BTreeMap;
 
 use super::{ROWS, TABLES, settings, shop};
-use crate::support::compare::assert_same;
+use crate::support::compare::{assert_same, eventually_same};
 use crate::support::settings::{self as tables, Setting};
-use crate::support::{Connection, Db, Engine, Highwater, Kind, MysqlServer, Pair, Server, eventually};
+use crate::support::{
+    Connection, Daemon, Db, Engine, Highwater, Kind, MysqlServer, Pair, Server, eventually,
+};
 
 contract!(hostile_sessions_change_nothing);
 
@@ -65,6 +67,15 @@ async fn assert_fenced(writer: &mut Connection, set: &str, sql: &str) {
     assert!(refused, "{set}; {sql}: {error}");
 }
 
+/// Production's writes passed, they are all on the target, and the database becomes final.
+async fn ends_final(pair: &Pair, highwater: &Highwater, daemon: Daemon, errors: &[String]) {
+    assert!(errors.is_empty(), "production's writes failed: {}", errors.join("\n"));
+    eventually_same(pair).await;
+    assert_eq!(daemon.terminate().await, Some(0));
+    highwater.run(&["final-sync", "--fence"]).await.ok().says("final");
+    assert_same(pair).await;
+}
+
 const ROW: &str = "INSERT INTO audit VALUES (1, 'passed')";
 
 // PostgreSQL: what a superuser gives the role in each database.
@@ -102,11 +113,7 @@ async fn postgres() {
     let set = all.join("; ");
     let mut writer = pair.source.connect().await;
     errors.extend(write(&mut writer, 190, &set, "public.", "").await);
-    assert!(errors.is_empty(), "production's writes failed: {}", errors.join("\n"));
-    super::eventually_same(&pair).await;
-    assert_eq!(daemon.terminate().await, Some(0));
-    highwater.run(&["final-sync", "--fence"]).await.ok().says("final");
-    assert_same(&pair).await;
+    ends_final(&pair, &highwater, daemon, &errors).await;
     for set in all.iter().chain([&set]) {
         assert_fenced(&mut writer, set, "INSERT INTO public.audit VALUES (1, 'passed')").await;
     }
@@ -156,11 +163,7 @@ async fn sqlite() {
     let mut writer = pair.source.connect().await;
     writer.execute("PRAGMA foreign_keys = ON").await;
     errors.extend(write(&mut writer, 190, &set, "", "").await);
-    assert!(errors.is_empty(), "production's writes failed: {}", errors.join("\n"));
-    super::eventually_same(&pair).await;
-    assert_eq!(daemon.terminate().await, Some(0));
-    highwater.run(&["final-sync", "--fence"]).await.ok().says("final");
-    assert_same(&pair).await;
+    ends_final(&pair, &highwater, daemon, &errors).await;
     for set in all.iter().chain([&set]) {
         assert_fenced(&mut writer, set, ROW).await;
     }
@@ -187,6 +190,8 @@ async fn mysql(kind: Kind) {
             admin.execute(&format!("SET GLOBAL {} = {value}", row.name)).await;
         }
     }
+    // It is run before a session's first statement.
+    admin.execute("SET GLOBAL init_connect = 'SET SESSION completion_type = 2, sql_select_limit = 1'").await;
     for (set, clean) in mysql_values(&pair, &user, &table).await.iter().zip(&clean) {
         assert_as(set, clean);
     }

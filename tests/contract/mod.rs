@@ -20,10 +20,8 @@ mod states;
 mod status;
 mod upgrade;
 
-use std::time::Duration;
-
-use crate::support::compare::differences;
-use crate::support::{Engine, Highwater, Pair, eventually};
+use crate::support::compare::eventually_same;
+use crate::support::{Engine, Highwater, Pair};
 
 /// Three tables such as products have them: a unique value, a composite key with a cascade, and a
 /// keyless table with duplicates.
@@ -106,13 +104,4 @@ async fn shop(engine: Engine) -> (Pair, Highwater) {
 /// Settings with small chunks and batches, so that a few rows make many of them.
 fn settings(pair: &Pair) -> Highwater {
     Highwater::new(pair).setting("copy.chunk_rows", "100").setting("replay.batch_rows", "40")
-}
-
-/// Waits until both sides are the same. (In sync is less: a lag under `replay.in_sync_lag`.)
-async fn eventually_same(pair: &Pair) {
-    eventually(Duration::from_secs(30), || async {
-        let differences = differences(&pair.source, &pair.target, &[]).await;
-        if differences.is_empty() { Ok(()) } else { Err(differences.join("\n")) }
-    })
-    .await;
 }

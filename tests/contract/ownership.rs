@@ -8,6 +8,7 @@ use crate::support::{Engine, Highwater, Pair, eventually};
 
 contract!(
     native_rows_outlive_a_truncation,
+    what_is_exempt_is_counted_and_shown,
     native_rows_outlive_a_copy_anew,
     a_truncation_while_the_schema_is_upgraded_is_refused,
     changes_that_were_not_captured_are_nobodys_doing,
@@ -70,6 +71,31 @@ async fn native_rows_outlive_a_truncation(engine: Engine) {
     highwater.run(&["final-sync"]).await.ok();
     assert_eq!(on_target(&pair).await, ["3", "7", "1000", "1001"]);
     assert_eq!(pair.target.value("SELECT name FROM users WHERE id = 3").await, "cyd");
+}
+
+/// In the final report, in status, and in the metrics of the daemon.
+async fn what_is_exempt_is_counted_and_shown(engine: Engine) {
+    let (pair, highwater) = users(engine).await;
+    highwater.run(&["copy"]).await.ok();
+    upgrade(&pair, &highwater).await;
+    pair.source.execute("UPDATE users SET name = 'late' WHERE id = 2").await;
+    let report = highwater.run(&["final-sync", "--json"]).await.ok().json();
+    let table = &report["databases"][0]["tables"][0];
+    for (count, number) in [("upgrade_made", 2), ("upgrade_deleted", 1), ("dropped_changes", 1)] {
+        assert_eq!(table[count], number, "{count}: {report}");
+    }
+    let line = "rows made by the upgrade: 2, rows deleted by the upgrade: 1, changes of production to these rows that \
+                were not applied: 1";
+    highwater.run(&["final-sync"]).await.ok().says(line);
+    highwater.run(&["status"]).await.ok().says(line);
+    let daemon = highwater.spawn(&["run"]);
+    daemon.wait_until_in_sync().await;
+    let dropped = "highwater_dropped_changes{database=\"main\",table=\"users\"}";
+    eventually(Duration::from_secs(10), || async {
+        daemon.get("/metrics").await.metric(dropped) == Some(1.0)
+    })
+    .await;
+    assert_eq!(daemon.terminate().await, Some(0));
 }
 
 async fn native_rows_outlive_a_copy_anew(engine: Engine) {

@@ -43,7 +43,7 @@ async fn a_watcher_from_the_first_second_sees_capture_come(engine: Engine) {
     assert_eq!(daemon.terminate().await, Some(0));
 }
 
-/// Another database stands at the source's address: its lag says nothing, and nobody repairs its capture.
+/// Another database stands at the source's address: its lag says nothing, and no process repairs its capture.
 async fn a_replaced_source_is_named(engine: Engine) {
     let (_pair, highwater) = shop(engine).await;
     highwater.run(&["copy"]).await.ok();

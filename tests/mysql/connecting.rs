@@ -1,6 +1,6 @@
 //! How highwater gets in, and what the server's settings forbid.
 
-use super::{CHANGES, ROWS, SHOP, mysql};
+use super::{CHANGES, SHOP, mysql, shop_on, user_of};
 use crate::support::compare::assert_same;
 use crate::support::{Highwater, Kind, MysqlServer, Pair};
 
@@ -8,9 +8,7 @@ on_both!(a_socket_leads_in, a_binary_log_without_trust_blocks);
 
 async fn a_socket_leads_in(kind: Kind) {
     let server = MysqlServer::shared(kind);
-    let pair = Pair::mysql_on(server, server).await;
-    pair.execute_on_both(SHOP).await;
-    pair.source.execute(ROWS).await;
+    let pair = shop_on(server).await;
     let user = server.user("hush").await;
     server.execute(&format!("GRANT ALL ON *.* TO {user}@'%'")).await;
     let url = |database: &str| {
@@ -28,20 +26,12 @@ async fn a_socket_leads_in(kind: Kind) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_demands_primary_keys_is_served() {
     let server = MysqlServer::start_own(Kind::Mysql, &[]);
-    let pair = Pair::mysql_on(&server, &server).await;
-    pair.execute_on_both(SHOP).await;
-    pair.source.execute(ROWS).await;
-    server.execute("SET GLOBAL sql_require_primary_key = ON; CREATE USER hw@'%'").await;
-    for side in [&pair.source, &pair.target] {
-        let name = mysql(side).name().to_string();
-        server.execute(&format!("GRANT ALL ON `{name}`.* TO hw@'%'")).await;
-    }
-    let rest = "GRANT ALL ON highwater_capture.* TO hw@'%'; GRANT PROCESS, XA_RECOVER_ADMIN ON *.* TO hw@'%'; \
-                GRANT SELECT ON performance_schema.* TO hw@'%'";
-    server.execute(rest).await;
+    let pair = shop_on(&server).await;
+    let user = user_of(&server, &pair).await;
+    server.execute("SET GLOBAL sql_require_primary_key = ON").await;
     let highwater = Highwater::new(&pair)
-        .setting("database.main.source", &mysql(&pair.source).url_as("hw"))
-        .setting("database.main.target", &mysql(&pair.target).url_as("hw"));
+        .setting("database.main.source", &mysql(&pair.source).url_as(&user))
+        .setting("database.main.target", &mysql(&pair.target).url_as(&user));
     highwater.run(&["copy"]).await.ok();
     pair.source.execute(CHANGES).await;
     highwater.run(&["final-sync", "--fence"]).await.ok();
@@ -53,9 +43,7 @@ async fn a_server_that_demands_primary_keys_is_served() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_of_mysql_gets_in_by_password() {
     let server = MysqlServer::start_own(Kind::Mysql, &[("require_secure_transport", "ON")]);
-    let pair = Pair::mysql_on(&server, &server).await;
-    pair.execute_on_both(SHOP).await;
-    pair.source.execute(ROWS).await;
+    let pair = shop_on(&server).await;
     server
         .execute(
             "CREATE USER hw@'%' IDENTIFIED WITH caching_sha2_password BY 'hush'; GRANT ALL ON *.* TO hw@'%'",
@@ -75,19 +63,7 @@ async fn a_binary_log_without_trust_blocks(kind: Kind) {
     let server = MysqlServer::start_own(kind, &[("log_bin_trust_function_creators", "0")]);
     let pair = Pair::mysql_on(&server, &server).await;
     pair.execute_on_both(SHOP).await;
-    let user = server.user("").await;
-    let name = |side: &crate::support::Db| mysql(side).name().to_owned();
-    server
-        .execute(&format!(
-            "GRANT ALL ON {}.* TO {user}@'%'; GRANT ALL ON {}.* TO {user}@'%';
-             GRANT ALL ON highwater_capture.* TO {user}@'%'; GRANT PROCESS ON *.* TO {user}@'%'",
-            name(&pair.source),
-            name(&pair.target)
-        ))
-        .await;
-    if kind == Kind::Mysql {
-        server.execute(&format!("GRANT XA_RECOVER_ADMIN ON *.* TO {user}@'%'")).await;
-    }
+    let user = user_of(&server, &pair).await;
     let highwater = Highwater::new(&pair)
         .setting("database.main.source", &mysql(&pair.source).url_as(&user))
         .setting("database.main.target", &mysql(&pair.target).url_as(&user));

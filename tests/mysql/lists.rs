@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::{CHANGES, ROWS, SHOP, eventually_same};
+use super::{CHANGES, eventually_same, shop_on};
 use crate::support::compare::assert_same;
-use crate::support::{Highwater, Kind, MysqlServer, Pair, eventually};
+use crate::support::{Highwater, Kind, MysqlServer, eventually};
 
 /// A statement that a list of sessions can't show while it runs; it has a transaction open, too.
 const RAW: &str =
@@ -14,9 +14,7 @@ const RAW: &str =
 async fn raw_bytes_in_a_statement_do_not_hold_anything_up() {
     // Of its own: nobody else's lists are to fail.
     let server = MysqlServer::start_own(Kind::Mysql, &[]);
-    let pair = Pair::mysql_on(&server, &server).await;
-    pair.execute_on_both(SHOP).await;
-    pair.source.execute(ROWS).await;
+    let pair = shop_on(&server).await;
     pair.source.execute("CREATE DATABASE elsewhere; CREATE TABLE elsewhere.junk (id INT)").await;
     let highwater = Highwater::new(&pair);
     let raw = raw_session(&server);

@@ -8,10 +8,8 @@ mod outages;
 mod privileges;
 mod survey;
 
-use std::time::Duration;
-
-use crate::support::compare::differences;
-use crate::support::{Db, MysqlDatabase, Pair, eventually};
+use crate::support::compare::eventually_same;
+use crate::support::{Db, Kind, MysqlDatabase, MysqlServer, Pair};
 
 /// Tables with a cascade, a table without a key, and rows.
 const SHOP: &str = "
@@ -33,13 +31,26 @@ const CHANGES: &str = "
     INSERT INTO audit VALUES (2, 'b');
     DELETE FROM audit WHERE happened IS NULL;";
 
-/// Waits until both sides are the same.
-async fn eventually_same(pair: &Pair) {
-    eventually(Duration::from_secs(30), || async {
-        let differences = differences(&pair.source, &pair.target, &[]).await;
-        if differences.is_empty() { Ok(()) } else { Err(differences.join("\n")) }
-    })
-    .await;
+/// Both sides on that server, with [`SHOP`] on both and [`ROWS`] on the source.
+async fn shop_on(server: &MysqlServer) -> Pair {
+    let pair = Pair::mysql_on(server, server).await;
+    pair.execute_on_both(SHOP).await;
+    pair.source.execute(ROWS).await;
+    pair
+}
+
+/// A user with all rights on both sides' databases, and the others that docs/mysql.md names.
+async fn user_of(server: &MysqlServer, pair: &Pair) -> String {
+    let user = server.user("").await;
+    let both = [&pair.source, &pair.target].map(|side| format!("{}.*", mysql(side).name()));
+    for on in both.iter().map(String::as_str).chain(["highwater_capture.*"]) {
+        server.execute(&format!("GRANT ALL ON {on} TO {user}@'%'")).await;
+    }
+    server.execute(&format!("GRANT PROCESS ON *.* TO {user}@'%'")).await;
+    if server.kind() == Kind::Mysql {
+        server.execute(&format!("GRANT XA_RECOVER_ADMIN ON *.* TO {user}@'%'")).await;
+    }
+    user
 }
 
 fn mysql(db: &Db) -> &MysqlDatabase {

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::{ROWS, SHOP, eventually_same, mysql};
-use crate::support::{Daemon, Highwater, Kind, MysqlServer, Pair, eventually};
+use super::{eventually_same, mysql, shop_on};
+use crate::support::{Highwater, Kind, MysqlServer, Pair, eventually};
 
 on_both!(
     a_user_that_is_shut_out_for_a_moment_is_an_outage,
@@ -14,10 +14,7 @@ on_both!(
 
 async fn shop(kind: Kind) -> (&'static MysqlServer, Pair) {
     let server = MysqlServer::shared(kind);
-    let pair = Pair::mysql_on(server, server).await;
-    pair.execute_on_both(SHOP).await;
-    pair.source.execute(ROWS).await;
-    (server, pair)
+    (server, shop_on(server).await)
 }
 
 /// A user with all rights.
@@ -27,20 +24,18 @@ async fn user(server: &MysqlServer, password: &str) -> String {
     user
 }
 
-async fn not_ready_for(daemon: &Daemon, why: &str) {
-    eventually(Duration::from_secs(60), || async {
-        let answer = daemon.get("/readyz").await;
-        let said = answer.status == 503 && answer.body.contains(why);
-        if said { Ok(()) } else { Err(format!("{} {}\n{}", answer.status, answer.body, daemon.log())) }
-    })
-    .await;
+/// A user whose password is `open`, and settings by which highwater gives `password` for it on one side.
+async fn guarded(server: &MysqlServer, pair: &Pair, side: &str, password: &str) -> (String, Highwater) {
+    let user = user(server, "open").await;
+    let database = mysql(if side == "source" { &pair.source } else { &pair.target });
+    let url = database.url_as(&format!("{user}:{password}"));
+    let highwater = Highwater::new(pair).setting(&format!("database.main.{side}"), &url);
+    (user, highwater)
 }
 
 async fn a_user_that_is_shut_out_for_a_moment_is_an_outage(kind: Kind) {
     let (server, pair) = shop(kind).await;
-    let user = user(server, "open").await;
-    let highwater = Highwater::new(&pair)
-        .setting("database.main.target", &mysql(&pair.target).url_as(&format!("{user}:open")));
+    let (user, highwater) = guarded(server, &pair, "target", "open").await;
     let daemon = highwater.spawn(&["run"]);
     daemon.wait_until_in_sync().await;
     let outages = [
@@ -60,7 +55,7 @@ async fn a_user_that_is_shut_out_for_a_moment_is_an_outage(kind: Kind) {
                 Kind::Mysql => kill_if_there(&pair, &id).await,
             }
         }
-        not_ready_for(&daemon, said).await;
+        daemon.wait_until_not_ready(said).await;
         pair.source.execute(&format!("INSERT INTO audit VALUES (100 + {n}, 'meanwhile')")).await;
         server.execute(&format!("ALTER USER {user}@'%' {open}")).await;
         eventually_same(&pair).await;
@@ -77,9 +72,7 @@ async fn kill_if_there(pair: &Pair, id: &str) {
 
 async fn a_user_that_is_shut_out_at_start_ends_the_daemon(kind: Kind) {
     let (server, pair) = shop(kind).await;
-    let user = user(server, "open").await;
-    let highwater = Highwater::new(&pair)
-        .setting("database.main.source", &mysql(&pair.source).url_as(&format!("{user}:wrong")));
+    let (_, highwater) = guarded(server, &pair, "source", "wrong").await;
     let daemon = highwater.spawn(&["run"]);
     daemon.wait_for_log("Access denied").await;
     assert_eq!(daemon.wait().await, Some(3));
@@ -106,7 +99,8 @@ async fn an_unknown_error_stops_its_table_only(kind: Kind) {
         pair.source.execute(&format!("INSERT INTO t{number} VALUES (6, 'a'), (7, 'b'), (8, 'c')")).await;
     }
     for number in NUMBERS {
-        reason_of(&daemon, &format!("t{number}"), number).await;
+        let words = ["never heard of", &number.to_string()];
+        daemon.wait_until_stopped(&format!("t{number}"), &words).await;
     }
     pair.source.execute("INSERT INTO audit VALUES (77, 'goes on')").await;
     eventually(Duration::from_secs(30), || async {
@@ -121,23 +115,6 @@ async fn an_unknown_error_stops_its_table_only(kind: Kind) {
     eventually_same(&pair).await;
     daemon.wait_until_in_sync().await;
     assert_eq!(daemon.terminate().await, Some(0));
-}
-
-/// Waits until the table is stopped with the server's own words.
-async fn reason_of(daemon: &Daemon, table: &str, number: u16) {
-    eventually(Duration::from_secs(30), || async {
-        let status = daemon.get("/api/status").await.json();
-        let tables = status["databases"][0]["tables"].as_array().cloned().unwrap_or_default();
-        let found = tables.into_iter().find(|t| t["table"] == table).unwrap_or_default();
-        let reason = found["reason"].as_str().unwrap_or_default();
-        let words = reason.contains("never heard of") && reason.contains(&number.to_string());
-        if found["state"] == "stopped" && words {
-            Ok(())
-        } else {
-            Err(format!("{table}: {found}\n{}", daemon.log()))
-        }
-    })
-    .await;
 }
 
 async fn a_low_connection_limit_is_worked_with_or_named_with_the_number_needed(kind: Kind) {

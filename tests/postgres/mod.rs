@@ -6,10 +6,7 @@ mod outages;
 mod table_changes;
 mod takeover;
 
-use std::time::Duration;
-
-use crate::support::compare::differences;
-use crate::support::{Highwater, Pair, eventually};
+use crate::support::{Highwater, Pair};
 
 const TABLES: &str = "
     CREATE TABLE t (id integer PRIMARY KEY, v text);
@@ -22,13 +19,4 @@ async fn copied(pair: &Pair) -> Highwater {
     let highwater = Highwater::new(pair);
     highwater.run(&["copy"]).await.ok();
     highwater
-}
-
-/// Waits until both sides are the same, some tables apart.
-async fn follows(pair: &Pair, except: &[&str]) {
-    eventually(Duration::from_secs(30), || async {
-        let found = differences(&pair.source, &pair.target, except).await;
-        if found.is_empty() { Ok(()) } else { Err(found.join("\n")) }
-    })
-    .await;
 }

@@ -1,10 +1,10 @@
 //! What an operator does to the servers while the daemon runs, and errors unknown to highwater.
 
 use std::io::Write;
-use std::time::Duration;
 
-use super::{TABLES, copied, follows};
-use crate::support::{Daemon, Database, Highwater, Pair, Server, eventually, next_number};
+use super::{TABLES, copied};
+use crate::support::compare::{eventually_same, eventually_same_except};
+use crate::support::{Database, Highwater, Pair, Server, next_number};
 
 /// A role with all rights that must give a password, and its URL.
 async fn guarded(database: &Database) -> (String, String) {
@@ -13,15 +13,6 @@ async fn guarded(database: &Database) -> (String, String) {
     database.execute(&made).await;
     let url = database.url_as(&format!("{role}:open"));
     (role, url)
-}
-
-async fn not_ready_for(daemon: &Daemon, why: &str) {
-    eventually(Duration::from_secs(60), || async {
-        let answer = daemon.get("/readyz").await;
-        let said = answer.status == 503 && answer.body.contains(why);
-        if said { Ok(()) } else { Err(format!("{} {}\n{}", answer.status, answer.body, daemon.log())) }
-    })
-    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -41,10 +32,10 @@ async fn a_role_that_is_shut_out_for_a_moment_is_an_outage() {
     for (n, (shut, open, said)) in outages.into_iter().enumerate() {
         source.execute(&format!("ALTER ROLE {role} {shut}")).await;
         target.execute(&end).await;
-        not_ready_for(&daemon, said).await;
+        daemon.wait_until_not_ready(said).await;
         pair.source.execute(&format!("INSERT INTO t VALUES (1000 + {n}, 'meanwhile')")).await;
         source.execute(&format!("ALTER ROLE {role} {open}")).await;
-        follows(&pair, &[]).await;
+        eventually_same(&pair).await;
         daemon.wait_until_in_sync().await;
     }
     assert!(daemon.is_running());
@@ -75,13 +66,13 @@ async fn a_database_that_is_away_for_a_moment_is_an_outage() {
     let end = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'");
     elsewhere.execute(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false")).await;
     elsewhere.execute(&end).await;
-    not_ready_for(&daemon, "not currently accepting connections").await;
+    daemon.wait_until_not_ready("not currently accepting connections").await;
     elsewhere.execute(&format!("ALTER DATABASE {name} RENAME TO {name}_away")).await;
-    not_ready_for(&daemon, "does not exist").await;
+    daemon.wait_until_not_ready("does not exist").await;
     pair.source.execute("INSERT INTO t VALUES (1000, 'meanwhile')").await;
     elsewhere.execute(&format!("ALTER DATABASE {name}_away RENAME TO {name}")).await;
     elsewhere.execute(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true")).await;
-    follows(&pair, &[]).await;
+    eventually_same(&pair).await;
     daemon.wait_until_in_sync().await;
     assert_eq!(daemon.terminate().await, Some(0));
 }
@@ -113,31 +104,18 @@ async fn an_unknown_error_stops_its_table_only() {
     }
     for code in CODES {
         let table = format!("t_{}", code.to_lowercase());
-        stopped_for(&daemon, &table, &["never heard of", code]).await;
+        daemon.wait_until_stopped(&table, &["never heard of", code]).await;
     }
     pair.source.execute("INSERT INTO other VALUES (1, 'goes on')").await;
     let odd = CODES.map(|code| format!("t_{}", code.to_lowercase()));
-    follows(&pair, &odd.each_ref().map(String::as_str)).await;
+    eventually_same_except(&pair, &odd.each_ref().map(String::as_str)).await;
     assert!(daemon.is_running());
     for table in &odd {
         pair.target.execute(&format!("DROP TRIGGER odd ON {table}")).await;
     }
-    follows(&pair, &[]).await;
+    eventually_same(&pair).await;
     daemon.wait_until_in_sync().await;
     assert_eq!(daemon.terminate().await, Some(0));
-}
-
-/// Waits until the table is stopped with the server's own words.
-async fn stopped_for(daemon: &Daemon, table: &str, words: &[&str]) {
-    eventually(Duration::from_secs(30), || async {
-        let status = daemon.get("/api/status").await.json();
-        let tables = status["databases"][0]["tables"].as_array().cloned().unwrap_or_default();
-        let found = tables.into_iter().find(|t| t["table"] == table).unwrap_or_default();
-        let reason = found["reason"].as_str().unwrap_or_default();
-        let stopped = found["state"] == "stopped" && words.iter().all(|word| reason.contains(word));
-        if stopped { Ok(()) } else { Err(format!("{table}: {found}\n{}", daemon.log())) }
-    })
-    .await;
 }
 
 /// Overwrites the first page of a table's file, as a failing disk does.
@@ -165,10 +143,10 @@ async fn a_damaged_page_stops_its_table_only() {
     damage(&server, source, "highwater_capture.\"public.logged\"").await;
     let mut daemon = highwater.spawn(&["run"]);
     for table in ["t", "logged"] {
-        stopped_for(&daemon, table, &["invalid page", "XX001"]).await;
+        daemon.wait_until_stopped(table, &["invalid page", "XX001"]).await;
     }
     pair.source.execute("INSERT INTO other VALUES (1, 'goes on')").await;
-    follows(&pair, &["t", "logged"]).await;
+    eventually_same_except(&pair, &["t", "logged"]).await;
     assert!(daemon.is_running());
     assert_eq!(daemon.terminate().await, Some(0));
 }
@@ -203,10 +181,10 @@ async fn of_two_databases_the_one_that_is_refused_is_tried_again() {
     let daemon = highwater.spawn(&["run"]);
     daemon.wait_for_log("refused, and tried again while other databases are served").await;
     good.source.execute("INSERT INTO t VALUES (2, 'b')").await;
-    follows(&good, &[]).await;
-    not_ready_for(&daemon, "bad: ").await;
+    eventually_same(&good).await;
+    daemon.wait_until_not_ready("bad: ").await;
     bad.source.execute(&format!("ALTER ROLE {role} PASSWORD 'wrong'")).await;
-    follows(&bad, &[]).await;
+    eventually_same(&bad).await;
     daemon.wait_until_in_sync().await;
     assert_eq!(daemon.terminate().await, Some(0));
     // None that works is left: a person has to look, as with a single database.
@@ -261,7 +239,7 @@ async fn a_low_connection_limit_is_worked_with_or_named_with_the_number_needed()
     for n in 0..8 {
         pair.source.execute(&format!("UPDATE t{n} SET v = 'changed'")).await;
     }
-    follows(&pair, &[]).await;
+    eventually_same(&pair).await;
     daemon.wait_until_in_sync().await;
     assert!(!daemon.log().contains("too many connections"), "{}", daemon.log());
     assert_eq!(daemon.terminate().await, Some(0));

@@ -2,7 +2,7 @@
 //! had begun, after another took over.
 
 use super::copied;
-use crate::support::compare::assert_same;
+use crate::support::compare::{assert_same, eventually_same};
 use crate::support::{Daemon, Highwater, Pair};
 
 /// Cuts the session that holds the old daemon's lease, and lets a new daemon take over.
@@ -29,7 +29,7 @@ async fn a_retry_read_before_a_batch_and_committed_after_it() {
     pair.target.execute("ALTER TABLE t DROP CONSTRAINT picky").await;
     let new = take_over(&pair, &highwater).await;
     pair.source.execute("UPDATE t SET v = 'later' WHERE id = 1").await;
-    super::follows(&pair, &[]).await;
+    eventually_same(&pair).await;
     new.wait_until_in_sync().await;
     pause.go_on();
     old.wait_for_log("interrupted").await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use highwater::engine::Stamp;
 
 use super::Case;
-use crate::support::{Server, eventually, soon};
+use crate::support::{Database, Server, eventually, soon};
 
 const TABLES: &str = "CREATE TABLE t (a int PRIMARY KEY, v text); CREATE TABLE k (v text);
     ALTER TABLE k REPLICA IDENTITY FULL;
@@ -65,4 +65,50 @@ async fn what_apply_workers_write_is_captured_and_fenced() {
         sqlx::raw_sql(sqlx::AssertSqlSafe(drop.clone())).execute(&mut connection).await.is_ok()
     })
     .await;
+}
+
+/// A subscription to `origin` in another database of its server.
+async fn subscribe(server: &Server, origin: &Database, tables: &str) -> Database {
+    let subscriber = server.database().await;
+    let slot = format!("s_{}", subscriber.name());
+    origin.rows_as_text(&format!("SELECT pg_create_logical_replication_slot('{slot}', 'pgoutput')")).await;
+    subscriber.execute(tables).await;
+    let url = format!("host=127.0.0.1 port={} user=postgres dbname={}", server.port(), origin.name());
+    let subscribe = format!(
+        "CREATE SUBSCRIPTION {slot} CONNECTION '{url}' PUBLICATION everything \
+         WITH (create_slot = false, slot_name = '{slot}', copy_data = false)"
+    );
+    subscriber.execute(&subscribe).await;
+    subscriber
+}
+
+/// What `plan` warns of, and what it says to do about it.
+#[tokio::test]
+async fn subscribers_of_all_tables_stop_unless_they_take_another_publication() {
+    let server = Server::start_own(&[]);
+    let tables = "CREATE TABLE t (a int PRIMARY KEY, v text)";
+    let origin = server.database().await;
+    origin.execute(&format!("{tables}; CREATE PUBLICATION everything FOR ALL TABLES")).await;
+    let unaware = subscribe(&server, &origin, tables).await;
+    let spared = subscribe(&server, &origin, tables).await;
+    let case = Case::on(origin, "postgres").await;
+    case.execute("INSERT INTO t VALUES (1, 'before')").await;
+    let rows = async |of: &Database| of.rows_as_text("SELECT count(*) FROM t").await[0][0].clone();
+    for subscriber in [&unaware, &spared] {
+        eventually(Duration::from_secs(20), async || rows(subscriber).await.as_deref() == Some("1")).await;
+    }
+    case.execute("CREATE PUBLICATION ours FOR TABLE t").await;
+    spared.execute(&format!("ALTER SUBSCRIPTION s_{} SET PUBLICATION ours", spared.name())).await;
+    case.install().await;
+    case.execute("INSERT INTO t VALUES (2, 'after')").await;
+    eventually(Duration::from_secs(20), async || rows(&spared).await.as_deref() == Some("2")).await;
+    let errors = format!(
+        "SELECT apply_error_count > 0 FROM pg_stat_subscription_stats WHERE subname = 's_{}'",
+        unaware.name()
+    );
+    eventually(Duration::from_secs(20), async || {
+        unaware.rows_as_text(&errors).await[0][0].as_deref() == Some("t")
+    })
+    .await;
+    assert_eq!(rows(&unaware).await.as_deref(), Some("1"), "it stopped");
 }

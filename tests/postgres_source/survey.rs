@@ -25,6 +25,30 @@ async fn a_sound_source_has_nothing_to_say() {
     assert_eq!(case.database.rows_as_text(left).await[0][0].as_deref(), Some("0"), "nothing was touched");
 }
 
+/// Origins of replication are those of the whole server.
+#[tokio::test]
+async fn a_subscription_of_another_database_is_no_warning() {
+    let server = Server::start_own(&[]);
+    let [other, database] = [server.database().await, server.database().await];
+    let subscribe = "CREATE SUBSCRIPTION s CONNECTION 'host=nowhere' PUBLICATION p \
+                     WITH (connect = false, slot_name = NONE)";
+    other.execute(subscribe).await;
+    database.execute("CREATE TABLE t (a int PRIMARY KEY)").await;
+    // Not the owner: what a subscription writes here would pass its triggers by.
+    let role = server.role("").await;
+    database.execute(&format!("GRANT SELECT, TRIGGER ON t TO {role}; GRANT CREATE ON DATABASE {} TO {role}; GRANT pg_read_all_stats TO {role}", database.name())).await;
+    let case = Case::on(database, &role).await;
+    let origins = "SELECT count(*) FROM pg_replication_origin";
+    assert_eq!(other.rows_as_text(origins).await[0][0].as_deref(), Some("1"));
+    let warnings = texts(&survey(&case).await.warnings);
+    assert!(!warnings.contains("replication origins"), "{warnings}");
+    let origin = "SELECT pg_replication_origin_create('of another tool')";
+    other.rows_as_text(origin).await;
+    let warnings = texts(&survey(&case).await.warnings);
+    assert!(warnings.contains("(replication origins: of another tool)"), "{warnings}");
+    other.execute("DROP SUBSCRIPTION s").await;
+}
+
 #[tokio::test]
 async fn heirs_that_can_be_written_unseen_block() {
     let mut case = Case::bare(
@@ -53,7 +77,9 @@ async fn what_is_not_carried_or_stands_in_the_way_is_said() {
     case.execute(&format!("BEGIN; INSERT INTO t VALUES (1); PREPARE TRANSACTION '{gid}'")).await;
     let found = survey(&case).await;
     let warnings = texts(&found.warnings);
-    for said in ["large objects", &gid, "event triggers fire on DDL: watch", "among them: everything"] {
+    for said in
+        ["large objects", &gid, "event triggers fire on DDL: watch", "highwater's tables: everything."]
+    {
         assert!(warnings.contains(said), "{said}: {warnings}");
     }
     assert_eq!(texts(&found.blockers), "");

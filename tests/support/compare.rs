@@ -4,9 +4,11 @@
 //! that both sides have: by primary key where the source has one, else as multisets.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::database::Rows;
 use super::engine::{Db, Engine, Pair};
+use super::wait::eventually;
 
 /// How many differences of one table are told.
 const TOLD: usize = 10;
@@ -20,6 +22,20 @@ pub async fn assert_same(pair: &Pair) {
 pub async fn assert_same_except(pair: &Pair, except: &[&str]) {
     let differences = differences(&pair.source, &pair.target, except).await;
     assert!(differences.is_empty(), "source and target differ:\n{}", differences.join("\n"));
+}
+
+/// Waits until both sides are the same. (In sync is less: a lag under `replay.in_sync_lag`.)
+pub async fn eventually_same(pair: &Pair) {
+    eventually_same_except(pair, &[]).await;
+}
+
+/// As [`eventually_same`], leaving out the tables named.
+pub async fn eventually_same_except(pair: &Pair, except: &[&str]) {
+    eventually(Duration::from_secs(30), || async {
+        let differences = differences(&pair.source, &pair.target, except).await;
+        if differences.is_empty() { Ok(()) } else { Err(differences.join("\n")) }
+    })
+    .await;
 }
 
 /// What differs between the two, in words; every table of `source` counts.

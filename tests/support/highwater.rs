@@ -299,6 +299,29 @@ impl Daemon {
         .await;
     }
 
+    /// Waits until `/readyz` answers 503 with that reason.
+    pub async fn wait_until_not_ready(&self, why: &str) {
+        eventually(PATIENCE, || async {
+            let Response { status, body } = self.get("/readyz").await;
+            let said = status == 503 && body.contains(why);
+            if said { Ok(()) } else { Err(format!("{status} {body}\n{}", end_of(&self.log()))) }
+        })
+        .await;
+    }
+
+    /// Waits until a table is stopped for a reason that has all of `words`.
+    pub async fn wait_until_stopped(&self, table: &str, words: &[&str]) {
+        eventually(PATIENCE, || async {
+            let status = self.get("/api/status").await.json();
+            let tables = status["databases"][0]["tables"].as_array().cloned().unwrap_or_default();
+            let found = tables.into_iter().find(|t| t["table"] == table).unwrap_or_default();
+            let reason = found["reason"].as_str().unwrap_or_default();
+            let stopped = found["state"] == "stopped" && words.iter().all(|word| reason.contains(word));
+            if stopped { Ok(()) } else { Err(format!("{table}: {found}\n{}", end_of(&self.log()))) }
+        })
+        .await;
+    }
+
     /// Gets a page, waiting for the daemon to listen.
     pub async fn get(&self, path: &str) -> Response {
         eventually(PATIENCE, || async { self.try_get(path).await }).await

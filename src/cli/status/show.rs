@@ -142,12 +142,9 @@ fn facts(database: &Observed) -> Vec<String> {
     let status = &database.status;
     let mut facts = Vec::new();
     match (database.lease_held, &status.holder) {
-        // A daemon that finds a final target records nothing there, its name neither.
-        (Some(true), Some(holder)) if status.phase == Some(Phase::Final) => {
-            facts.push(format!(
-                "a process holds the lease and leaves the final target alone; the last to write was {holder}"
-            ));
-        }
+        // A daemon that finds a final target does not record its name there.
+        (Some(true), Some(holder)) if status.phase == Some(Phase::Final) => facts
+            .push(format!("a process holds the lease; the last process that recorded its name: {holder}")),
         (Some(true), Some(holder)) => facts.push(format!("at work: {holder}{}", since(database))),
         (Some(true), None) => facts.push("at work: a process that is not named yet".to_string()),
         (Some(false), Some(holder)) => facts.push(format!("no process is at work; the last was {holder}")),

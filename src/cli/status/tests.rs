@@ -3,6 +3,7 @@ use super::show::StatusReport;
 use crate::cli::output::{Failure, Report, Style};
 use crate::engine::{Fence, Stamp};
 use crate::error::{Error, Kind};
+use crate::ledger::Exempt;
 use crate::settings::{DatabaseSettings, Endpoint, Glob, Settings};
 use crate::state::{Phase, TableState};
 use crate::status::TableStatus;
@@ -37,7 +38,7 @@ fn table(name: &str, state: TableState) -> TableStatus {
         watermark_time: replaying.then_some(1_700_000_000.0),
         parked: 0,
         waiting_lookups: 0,
-        exempt: crate::ledger::Exempt::default(),
+        exempt: Exempt::default(),
     }
 }
 
@@ -106,6 +107,40 @@ fn a_side_out_of_reach_is_said_and_the_rest_shown() {
     assert_eq!(report.exit_code(), 1);
     let text = report.text(Style::Plain);
     assert!(text.contains("orders") && text.contains("connection refused\n  to do: start it"), "{text}");
+}
+
+#[test]
+fn what_both_sides_say_is_told_once() {
+    let mut seen = Observed::nothing(&database());
+    for side in ["source", "target"] {
+        let error = Error::new(Kind::Unavailable, format!("{side}: connection refused")).remedy("start it");
+        seen.faults.push(Failure::from(&error));
+    }
+    let json = serde_json::to_value(report(seen)).unwrap();
+    assert_eq!(json["next_steps"], serde_json::json!(["shop: start it"]), "{json}");
+}
+
+#[test]
+fn of_a_final_target_no_process_is_said_to_be_at_work() {
+    let mut seen = observed(vec![table("orders", TableState::Replaying)]);
+    seen.status.phase = Some(Phase::Final);
+    let text = report(seen).text(Style::Plain);
+    let said =
+        "a process holds the lease; the last process that recorded its name: run on host by me, process 7";
+    assert!(text.contains(said) && !text.contains("at work"), "{text}");
+}
+
+#[test]
+fn what_an_upgrade_made_exempt_is_shown() {
+    let mut seen = observed(vec![table("orders", TableState::Replaying)]);
+    seen.status.tables[0].exempt = Exempt { upgrade_made: 3, upgrade_deleted: 2, dropped_changes: 5 };
+    let report = report(seen);
+    let text = report.text(Style::Plain);
+    let said = "orders: rows made by the upgrade: 3, rows deleted by the upgrade: 2, changes of production to these \
+                rows that were not applied: 5";
+    assert!(text.contains(said), "{text}");
+    let json = serde_json::to_value(report).unwrap();
+    assert_eq!(json["databases"][0]["tables"][0]["dropped_changes"], 5, "{json}");
 }
 
 #[test]

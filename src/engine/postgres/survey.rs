@@ -191,9 +191,12 @@ async fn general(
     }
     if let Some(names) = maybe(&row, 11) {
         warn(
-            format!("publications are FOR ALL TABLES, highwater's change logs among them: {names}"),
-            "before capture is installed, create these tables on each subscriber: `highwater plan --ddl` prints them \
-             (tables without triggers are enough); else the subscribers stop at the first change",
+            format!(
+                "a publication FOR ALL TABLES also publishes highwater's tables: {names}. Its subscribers do not have \
+                 these tables, and stop at the first change"
+            ),
+            "before capture is installed: CREATE PUBLICATION .. FOR TABLE .. (the application's tables), then on each \
+             subscriber ALTER SUBSCRIPTION .. SET PUBLICATION ..",
         );
     }
     Ok(role)
