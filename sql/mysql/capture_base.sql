@@ -73,6 +73,15 @@ CREATE TABLE IF NOT EXISTS {capture}.tables (
     PRIMARY KEY (database_name, table_name)
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
 
+-- When each trigger on the captured database's tables was made: another time tells that it was dropped and made
+-- again, with the same text even, and what was written meanwhile is in no log.
+CREATE TABLE IF NOT EXISTS {capture}.triggers (
+    database_name VARCHAR(64) NOT NULL,
+    trigger_name  VARCHAR(64) NOT NULL,
+    made_at       VARCHAR(32) NOT NULL,
+    PRIMARY KEY (database_name, trigger_name)
+) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+
 -- A table of highwater's own: carries the fence of excluded tables, and DDL of the fence is tried on it.
 CREATE TABLE IF NOT EXISTS {canary} (
     id   INT NOT NULL PRIMARY KEY,

@@ -12,7 +12,7 @@ CREATE TABLE IF NOT EXISTS "{p}_meta" (
 )
 
 INSERT OR IGNORE INTO "{p}_meta" (only_row, version, database, path, installed_at)
-SELECT 1, 2, lower(hex(randomblob(16))), file, (julianday('now') - 2440587.5) * 86400.0
+SELECT 1, {version}, lower(hex(randomblob(16))), file, (julianday('now') - 2440587.5) * 86400.0
 FROM pragma_database_list WHERE name = 'main'
 
 -- The captured tables. The generation is another one whenever the log may have missed something;

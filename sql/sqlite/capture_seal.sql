@@ -1,6 +1,3 @@
--- Made last: a trigger that was dropped and made again stands behind it in the schema, which tells that
--- the log may have missed something meanwhile.
-CREATE TRIGGER "{p}_seal_{t}" BEFORE UPDATE ON {log}
-BEGIN
-    SELECT RAISE(ABORT, 'highwater: the entries of a change log are never changed');
-END
+-- Made last. A trigger that was dropped and made again stands behind it in the schema, which tells that the log may
+-- have missed something meanwhile. A view, as scripts that load rows without triggers drop and make all triggers.
+CREATE VIEW "{p}_seal_{t}" AS SELECT 1 AS sealed

@@ -135,8 +135,8 @@ pub(super) fn migration(given: &Given) -> Result<String, String> {
 }
 
 /// The first words in the names of capture's objects on SQLite.
-const OBJECT_WORDS: [&str; 9] =
-    ["log", "meta", "tables", "fence", "insert", "update", "delete", "before", "seal"];
+const OBJECT_WORDS: [&str; 11] =
+    ["log", "meta", "tables", "fence", "insert", "update", "rekey", "delete", "before", "guard", "seal"];
 
 /// One of a few words, each of which stands for a value.
 pub(super) fn choice<T: Copy>(choices: &[(&str, T)]) -> impl Fn(&Given) -> Result<T, String> {

@@ -16,6 +16,7 @@ mod points;
 mod races;
 mod rules;
 mod scripts;
+mod silence;
 mod states;
 mod status;
 mod upgrade;

@@ -7,6 +7,8 @@ use crate::support::MysqlServer;
 
 on_both!(
     missing_and_altered_triggers_are_mended,
+    triggers_that_were_dropped_and_made_again_are_noticed,
+    a_trigger_made_again_tells_of_the_children_too,
     what_fires_no_trigger_is_noticed,
     partitions_are_noticed,
     a_log_that_began_anew_is_noticed,
@@ -36,6 +38,42 @@ async fn missing_and_altered_triggers_are_mended(kind: Kind) {
     case.install().await;
     case.execute("INSERT INTO t VALUES (1)").await;
     assert_eq!(case.log("t").await, ["I 1"]);
+}
+
+/// As a script does that loads rows without triggers: MySQL can't disable them.
+async fn triggers_that_were_dropped_and_made_again_are_noticed(kind: Kind) {
+    let case =
+        Case::new(kind, "CREATE TABLE t (a int PRIMARY KEY); CREATE TABLE u (a int PRIMARY KEY)").await;
+    let before = case.install().await;
+    case.without_trigger("highwater_capture_insert_t", "INSERT INTO t VALUES (1)").await;
+    assert!(case.mendable("t").await.contains("insert_t was dropped and made again"));
+    let mended = case.install().await;
+    assert_ne!(before["t"], mended["t"]);
+    assert_eq!(before["u"], mended["u"]);
+    case.all_sound().await;
+    // What keeps the triggers keeps their times.
+    case.execute(
+        "ALTER TABLE t COMMENT 'x'; ANALYZE TABLE t; FLUSH TABLES; RENAME TABLE t TO v; RENAME TABLE v TO t",
+    )
+    .await;
+    case.all_sound().await;
+    assert_eq!(case.install().await, mended);
+}
+
+/// What a parent's triggers would have logged of its children is missing there.
+async fn a_trigger_made_again_tells_of_the_children_too(kind: Kind) {
+    let case = Case::new(
+        kind,
+        "CREATE TABLE p (a int PRIMARY KEY); INSERT INTO p VALUES (1);
+         CREATE TABLE c (a int PRIMARY KEY, p int, FOREIGN KEY (p) REFERENCES p (a) ON DELETE CASCADE);
+         INSERT INTO c VALUES (1, 1)",
+    )
+    .await;
+    let before = case.install().await;
+    case.without_trigger("highwater_capture_cascade_delete_p", "DELETE FROM p").await;
+    let mended = case.install().await;
+    assert_ne!(before["c"], mended["c"]);
+    case.all_sound().await;
 }
 
 async fn what_fires_no_trigger_is_noticed(kind: Kind) {

@@ -22,7 +22,7 @@ use highwater::settings::Endpoint;
 use highwater::throttle::Throttle;
 use sqlx::{AssertSqlSafe, MySqlConnection};
 
-use super::support::{Kind, MysqlDatabase, MysqlServer};
+use super::support::{Kind, MysqlDatabase, MysqlServer, mysql_execute, mysql_rows_as_text};
 
 /// A source with capture on all its tables.
 pub struct Case {
@@ -89,6 +89,15 @@ impl Case {
         for verdict in self.source.inspect(&self.plan).await.unwrap() {
             assert_eq!(verdict.fault, None, "{}", verdict.label);
         }
+    }
+
+    /// Executes while a trigger is dropped, which is made again as it was.
+    pub async fn without_trigger(&self, name: &str, sql: &str) {
+        let mut session = self.database.connect().await;
+        mysql_execute(&mut session, "SET SESSION sql_mode = ''").await;
+        let made = mysql_rows_as_text(&mut session, &format!("SHOW CREATE TRIGGER {name}")).await;
+        let made = made[0][2].as_deref().expect("its text");
+        mysql_execute(&mut session, &format!("DROP TRIGGER {name}; {sql}; {made}")).await;
     }
 
     /// That the fault can be mended, and its text.

@@ -204,7 +204,7 @@ async fn capture_of_another_version_is_refused_before_anything_is_changed() {
     let error = rig.source.install(&rig.plan, &|_| {}).await.unwrap_err();
     assert!(error.kind() == Kind::Foreign && error.to_string().contains("version 1"), "{error}");
     rig.files.source.execute("DROP TABLE highwater_capture_fence").await;
-    rig.files.source.execute("UPDATE highwater_capture_meta SET version = 2").await;
+    rig.files.source.execute("UPDATE highwater_capture_meta SET version = 3").await;
     rig.install().await;
 }
 

@@ -96,7 +96,7 @@ async fn the_lag_of_another_log_is_not_known() {
         let mut rig = Rig::new(&format!("{TABLE}; CREATE TABLE s (a)")).await;
         rig.files.source.execute("INSERT INTO t VALUES (1, 1)").await;
         rig.drain("t").await;
-        rig.files.source.execute("DROP TRIGGER highwater_capture_seal_t").await;
+        rig.files.source.execute("DROP TRIGGER highwater_capture_guard_t").await;
         rig.files.source.execute(change).await;
         let (t, s) = (rig.table("t"), rig.table("s"));
         let measures = rig.source.measure(&[rig.watch(&t), rig.watch(&s)]).await.unwrap();

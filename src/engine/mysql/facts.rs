@@ -69,6 +69,10 @@ pub(super) struct Facts {
     pub(super) own: BTreeMap<String, Vec<(String, String)>>,
     /// The triggers of the captured database and of capture's own, by database and name.
     pub(super) triggers: BTreeMap<Place, Trigger>,
+    /// When the triggers of the captured database were made, by name; times of the server.
+    pub(super) made: BTreeMap<String, String>,
+    /// When they were made as capture was installed; nothing of those that a DBA has made.
+    pub(super) noted: BTreeMap<String, String>,
     /// What tells tables from others of the same names.
     pub(super) numbers: Numbers,
     /// Whether `numbers` are times, which tell less.
@@ -93,6 +97,7 @@ impl Facts {
         facts.read_triggers(session, names).await?;
         facts.read_numbers(session, names, flavour).await?;
         facts.registered = registered(session, names).await?;
+        facts.noted = noted(session, names).await?;
         facts.meta = meta(session, names).await?;
         facts.fence = fence::state(session, names).await?;
         for (table, condition) in unlogged_in(names) {
@@ -147,6 +152,9 @@ impl Facts {
                 body: column(5)?,
                 sql_mode: maybe(&row, 6).unwrap_or_default().to_string(),
             };
+            if let Some(made) = maybe(&row, 7).filter(|_| trigger.database == names.database) {
+                self.made.insert(trigger.name.clone(), made.to_string());
+            }
             self.triggers.insert((trigger.database.clone(), trigger.name.clone()), trigger);
         }
         Ok(())
@@ -195,6 +203,21 @@ impl Facts {
     /// The first word of a fingerprint.
     pub(super) fn numbers_kind(&self) -> &'static str {
         if self.only_times { "times" } else { "numbers" }
+    }
+
+    /// What is wrong with one trigger.
+    pub(super) fn trigger_fault(&self, wanted: &Trigger) -> Option<String> {
+        let Trigger { database, name, .. } = wanted;
+        match self.triggers.get(&(database.clone(), name.clone())) {
+            None => Some(format!("trigger {name} is missing")),
+            Some(found) if !found.is_as(wanted) => Some(format!("trigger {name} was altered")),
+            Some(found) => {
+                let noted = self.noted.get(name).filter(|_| found.database == *database)?;
+                (self.made.get(name) != Some(noted)).then(|| {
+                    format!("trigger {name} was dropped and made again: writes meanwhile are in no log")
+                })
+            }
+        }
     }
 
     /// The triggers of this migration on a table.
@@ -273,6 +296,14 @@ pub(super) async fn registered(session: &mut Session, names: &Names) -> Result<B
             Ok((text(row, 0)?.to_string(), registered))
         })
         .collect()
+}
+
+/// When the triggers were made that capture has made, by name.
+async fn noted(session: &mut Session, names: &Names) -> Result<BTreeMap<String, String>> {
+    let (triggers, database) = (names.own("triggers"), names.database_literal());
+    let sql = format!("SELECT trigger_name, made_at FROM {triggers} WHERE database_name = {database}");
+    let rows = if_there(session, sql).await?.unwrap_or_default();
+    rows.iter().map(|row| Ok((text(row, 0)?.to_string(), text(row, 1)?.to_string()))).collect()
 }
 
 /// The registered tables with the names of their logs, those without a generation too.

@@ -1,13 +1,13 @@
 //! Whether capture and fence are in force.
 //!
 //! Nothing tells when a trigger was dropped or a table emptied by TRUNCATE, so the catalogue must: the
-//! triggers are compared with what they ought to be, and the numbers that InnoDB gave to tables and logs
-//! with those of the time when capture was made. TRUNCATE, a swap by rename, IMPORT TABLESPACE and the
+//! triggers are compared with what they ought to be and with when they were made, and the numbers that InnoDB gave to
+//! tables and logs with those of the time when capture was made. TRUNCATE, a swap by rename, IMPORT TABLESPACE and the
 //! partitions' DDL give a table other ones.
 
 use std::collections::HashSet;
 
-use super::capture::{self, Subject, Trigger};
+use super::capture::{self, Subject};
 use super::facts::{self, Facts, Shape};
 use super::grants::Grants;
 use super::install::check_meta;
@@ -157,21 +157,12 @@ impl Outlook<'_> {
     }
 
     fn triggers_fault(&self, subject: &Subject) -> Option<String> {
-        let wanted = subject.triggers.iter().find_map(|trigger| self.trigger_fault(trigger));
+        let wanted = subject.triggers.iter().find_map(|trigger| self.facts.trigger_fault(trigger));
         wanted.or_else(|| {
             let mut own = self.facts.own_triggers(self.names, &subject.table);
             let stray = own.find(|found| !subject.triggers.iter().any(|t| t.name == found.name))?;
             Some(format!("trigger {} does not belong there", stray.name))
         })
-    }
-
-    /// What is wrong with one trigger.
-    pub(super) fn trigger_fault(&self, wanted: &Trigger) -> Option<String> {
-        match self.facts.triggers.get(&(wanted.database.clone(), wanted.name.clone())) {
-            None => Some(format!("trigger {} is missing", wanted.name)),
-            Some(found) if !found.is_as(wanted) => Some(format!("trigger {} was altered", wanted.name)),
-            Some(_) => None,
-        }
     }
 }
 

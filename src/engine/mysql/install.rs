@@ -147,11 +147,8 @@ impl<'a> Work<'a> {
     }
 
     fn missing(&self, subject: &Subject) -> Vec<Trigger> {
-        let is_there = |wanted: &Trigger| {
-            let found = self.facts.triggers.get(&(wanted.database.clone(), wanted.name.clone()));
-            found.is_some_and(|found| found.is_as(wanted))
-        };
-        subject.triggers.iter().filter(|trigger| !is_there(trigger)).cloned().collect()
+        let is_wrong = |wanted: &&Trigger| self.facts.trigger_fault(wanted).is_some();
+        subject.triggers.iter().filter(is_wrong).cloned().collect()
     }
 
     /// Makes log and triggers of one table. The error means that the connection is gone.
@@ -264,7 +261,34 @@ impl<'a> Work<'a> {
             return Ok(());
         }
         self.forget_unlogged(logs).await?;
+        self.note_triggers(&now).await?;
         self.store(rows).await
+    }
+
+    /// Notes when the triggers were made, of the tables that are done, before these get their generations: whoever
+    /// drops one between the two is noticed. Of the other tables only what is not noted, as a DBA's script does not
+    /// know the times; what is noted of them and differs has been dropped since we looked.
+    async fn note_triggers(&mut self, now: &Facts) -> Result<()> {
+        let names = self.names();
+        let is_failed = |subject: &(usize, &Subject)| self.failed.contains_key(&subject.1.label());
+        let done = self.subjects.iter().enumerate().filter(|subject| !is_failed(subject));
+        let triggers =
+            done.flat_map(|(n, subject)| subject.triggers.iter().map(move |trigger| (n, &trigger.name)));
+        let is_news =
+            |(n, name): &(usize, &String)| self.faulty.contains(n) || !now.noted.contains_key(*name);
+        let rows: Vec<String> = triggers
+            .filter(is_news)
+            .filter_map(|(_, name)| Some((name, now.made.get(name)?)))
+            .map(|(name, made)| {
+                format!("({}, {}, {})", names.database_literal(), literal(name), literal(made))
+            })
+            .collect();
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let (own, rows) = (names.own("triggers"), rows.join(", "));
+        let sql = format!("REPLACE INTO {own} (database_name, trigger_name, made_at) VALUES {rows}");
+        self.locking.session.execute(sql).await.map(|_| ())
     }
 
     /// Forgets the writes that were noted as being in no log, as far as they are committed: these tables have no

@@ -6,7 +6,6 @@ use super::capture::{self, REFUSED, Subject};
 use super::facts::{self, Facts};
 use super::fault::{classify, is_interrupted};
 use super::fence;
-use super::inspect::Outlook;
 use super::names::Names;
 use super::raise;
 use super::session::{Session, maybe, records};
@@ -38,9 +37,8 @@ pub(super) async fn prove(source: &Inner, plan: &Plan, stamp: Stamp) -> Result<(
     if let Some(new) = facts.tables.keys().find(|table| !known.contains(table.as_str())) {
         return Err(unproven(source, &TableName::bare(new).to_string(), "the table is new"));
     }
-    let outlook = Outlook { names, facts: &facts, grants: None };
     for trigger in wanted.filter(|t| t.database != names.database || facts.tables.contains_key(&t.table)) {
-        if let Some(fault) = outlook.trigger_fault(trigger) {
+        if let Some(fault) = facts.trigger_fault(trigger) {
             return Err(unproven(source, &TableName::bare(&trigger.table).to_string(), &fault));
         }
     }

@@ -170,8 +170,7 @@ async fn confirm(source: &Inner, session: &mut Session, plan: &Plan, stamp: Stam
     facts.read_triggers(session, names).await?;
     let wanted = wanted(names, plan, stamp);
     facts.look_closer(session, wanted.iter()).await?;
-    let outlook = Outlook { names, facts: &facts, grants: None };
-    match wanted.iter().find_map(|trigger| outlook.trigger_fault(trigger)) {
+    match wanted.iter().find_map(|trigger| facts.trigger_fault(trigger)) {
         None => Ok(()),
         Some(fault) => Err(Error::new(Kind::NotConverged, format!("{place}: the fence is not up: {fault}"))),
     }

@@ -26,7 +26,7 @@ pub(super) async fn remove(server: &Server, names: &Names, timeout: Duration) ->
         facts::forget(session, names, &table, &log).await?;
     }
     let lowered = (names.flavour == Flavour::Mysql).then_some("lowered");
-    for table in ["passed", "fence", "heartbeat", "meta"].into_iter().chain(lowered) {
+    for table in ["triggers", "passed", "fence", "heartbeat", "meta"].into_iter().chain(lowered) {
         let own = names.own(table);
         let sql = format!("DELETE FROM {own} WHERE database_name = {}", names.database_literal());
         facts::if_there(session, sql).await?;

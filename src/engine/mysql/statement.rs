@@ -23,12 +23,6 @@ pub(super) fn ledger_sql(sql: &str, prefix: &str, args: &[Arg]) -> Result<String
 pub(super) fn ledger_table(sql: &str, prefix: &str) -> String {
     let sql = fill(sql, &[("l", prefix), ("text", "LONGTEXT")]);
     let sql = sql.replacen("CREATE TABLE ", "CREATE TABLE IF NOT EXISTS ", 1);
-    // Some servers make no table without a primary key.
-    let sql = if sql.contains("PRIMARY KEY") {
-        sql
-    } else {
-        sql.replacen('(', "(\n    row_number_ BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,", 1)
-    };
     // Labels of tables may differ in nothing but case.
     format!("{sql} ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin")
 }

@@ -13,19 +13,20 @@ use crate::error::{Error, Result};
 use crate::model::{TablePlan, quote};
 
 /// The version of what is installed. Another one is refused.
-pub(super) const VERSION: i64 = 2;
+pub(super) const VERSION: i64 = 3;
 
 /// How a refused writer's message begins.
 pub(super) const FENCE_MESSAGE: &str = "highwater fence";
 
-/// What the names of triggers hold between the prefix and the table.
-pub(super) const TRIGGER_KINDS: [&str; 10] = [
+/// What the names of triggers hold between the prefix and the table, and that of the seal, a view.
+pub(super) const KINDS: [&str; 11] = [
     "insert",
     "update",
     "rekey",
     "delete",
     "before_insert",
     "before_update",
+    "guard",
     "seal",
     "fence_insert",
     "fence_update",
@@ -48,9 +49,9 @@ pub(super) struct Capture {
     pub(super) log: String,
     /// The change log and its entry among the captured tables.
     pub(super) tables: Vec<String>,
-    /// The triggers that write the log.
+    /// The triggers that write the log, and the one that guards it.
     pub(super) triggers: Vec<Statement>,
-    /// The last one.
+    /// The view that stands behind them.
     pub(super) seal: Vec<Statement>,
 }
 
@@ -82,10 +83,15 @@ impl Names {
         format!("{}_log_{table}", self.prefix)
     }
 
-    /// What kind of this migration's triggers that name is, if it is one.
-    pub(super) fn trigger_kind(&self, trigger: &str) -> Option<&'static str> {
-        let rest = trigger.strip_prefix(&self.prefix)?.strip_prefix('_')?;
-        TRIGGER_KINDS.into_iter().find(|kind| rest.strip_prefix(kind).is_some_and(|r| r.starts_with('_')))
+    /// The name of a table's seal.
+    pub(super) fn seal(&self, table: &str) -> String {
+        format!("{}_seal_{table}", self.prefix)
+    }
+
+    /// What kind of this migration's triggers that name is, if it is one, or that of its seals.
+    pub(super) fn kind(&self, name: &str) -> Option<&'static str> {
+        let rest = name.strip_prefix(&self.prefix)?.strip_prefix('_')?;
+        KINDS.into_iter().find(|kind| rest.strip_prefix(kind).is_some_and(|r| r.starts_with('_')))
     }
 
     /// Whether a table is one of this migration's.
@@ -97,7 +103,7 @@ impl Names {
     /// The tables beside the change logs.
     pub(super) fn base(&self) -> Vec<String> {
         let base = include_str!("../../../sql/sqlite/capture_base.sql");
-        let mut statements = paragraphs(base, &[("p", &self.prefix)]);
+        let mut statements = paragraphs(base, &[("p", &self.prefix), ("version", &VERSION.to_string())]);
         statements.extend(self.fence_row());
         statements
     }
@@ -170,6 +176,7 @@ impl Names {
             }
             triggers.extend(make(include_str!("../../../sql/sqlite/capture_keyed.sql"), &pairs));
         }
+        triggers.extend(make(include_str!("../../../sql/sqlite/capture_guard.sql"), &pairs));
         Ok(Capture {
             tables: texts(include_str!("../../../sql/sqlite/capture_log.sql"), &pairs),
             seal: make(include_str!("../../../sql/sqlite/capture_seal.sql"), &pairs),

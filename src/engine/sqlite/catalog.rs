@@ -176,9 +176,9 @@ impl Catalog {
         self.tables.iter().filter(|t| t.sort == Sort::Ordinary && !is_own(&t.name))
     }
 
-    /// The trigger of that name.
-    pub(super) fn trigger(&self, name: &str) -> Option<&Entry> {
-        self.entries.iter().find(|e| e.kind == "trigger" && e.name == name)
+    /// The trigger or view of that name.
+    pub(super) fn entry(&self, name: &str) -> Option<&Entry> {
+        self.entries.iter().find(|e| e.is_bound() && e.name == name)
     }
 
     /// The users' triggers on a table.
@@ -198,6 +198,16 @@ fn grouped(rows: &[SqliteRow]) -> Result<HashMap<String, Vec<&SqliteRow>>, sqlx:
 }
 
 impl Entry {
+    /// Whether it is a trigger or a view, which stand in one order.
+    pub(super) fn is_bound(&self) -> bool {
+        matches!(self.kind.as_str(), "trigger" | "view")
+    }
+
+    /// The statement that removes a trigger or view.
+    pub(super) fn remove(&self) -> String {
+        format!("DROP {} {}", self.kind, quote(&self.name))
+    }
+
     fn of(row: &SqliteRow) -> Result<Self, sqlx::Error> {
         Ok(Entry {
             kind: text(row, 0)?,

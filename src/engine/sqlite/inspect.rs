@@ -2,8 +2,8 @@
 //!
 //! Nothing tells when a trigger was dropped or a table rebuilt, so the schema itself must. Its rows
 //! stand in the order in which things were made, and VACUUM keeps that order among tables and among
-//! triggers: a log is made after its table, the seal after the triggers. A table that stands *behind*
-//! its log was rebuilt, a trigger behind the seal was dropped and made again: with the same text even,
+//! triggers and views: a log is made after its table, the seal, a view, after the triggers. A table that stands
+//! *behind* its log was rebuilt, a trigger behind the seal was dropped and made again: with the same text even,
 //! as a DBA following the manual's twelve steps would, but the log may have missed something.
 
 use std::collections::BTreeMap;
@@ -207,26 +207,25 @@ pub(super) fn capture_fault(
     if known.definition != shape.sql {
         return Some("the table was altered".to_string());
     }
-    if let Some(what) = triggers_fault(catalog, &capture.triggers) {
-        return Some(what);
+    let fault = triggers_fault(catalog, &capture.triggers).or_else(|| triggers_fault(catalog, &capture.seal));
+    if fault.is_some() {
+        return fault;
     }
-    if let Some(what) = triggers_fault(catalog, &capture.seal) {
-        return Some(what);
-    }
-    let order = |s: &Statement| catalog.trigger(&s.name).map(|e| e.order);
+    let order = |s: &Statement| catalog.entry(&s.name).map(|e| e.order);
     let sealed = capture.seal.first().and_then(order);
     let broken = capture.triggers.iter().find(|t| order(t) > sealed)?;
     Some(format!("trigger {} was dropped and made again", broken.name))
 }
 
-/// What is wrong with some triggers, whatever they are for.
+/// What is wrong with some triggers or seals.
 pub(super) fn triggers_fault(catalog: &Catalog, wanted: &[Statement]) -> Option<String> {
-    wanted.iter().find_map(|statement| match catalog.trigger(&statement.name) {
-        None => Some(format!("trigger {} is missing", statement.name)),
-        Some(found) if !is_same(found, &statement.sql) => {
-            Some(format!("trigger {} was altered", statement.name))
+    wanted.iter().find_map(|Statement { name, sql }| {
+        let sort = if sql.starts_with("CREATE VIEW") { "view" } else { "trigger" };
+        match catalog.entry(name) {
+            None => Some(format!("{sort} {name} is missing")),
+            Some(found) if !is_same(found, sql) => Some(format!("{sort} {name} was altered")),
+            Some(_) => None,
         }
-        Some(_) => None,
     })
 }
 

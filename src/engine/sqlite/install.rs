@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::capture::{Capture, Names, Statement, VERSION};
-use super::catalog::{Catalog, Shape, Sort};
+use super::catalog::{Catalog, Entry, Shape, Sort};
 use super::connect::{Db, FileId, Session};
 use super::fault::{self, Doing};
 use super::fence::Standing;
@@ -151,7 +151,7 @@ async fn one(source: &Inner, table: &TablePlan) -> Result<String> {
     let fence = up.map(|attempt| names.log_fence(&shape.name, attempt)).unwrap_or_default();
     let fenced = inspect::triggers_fault(&catalog, &fence).is_none();
     let plain = names.table_fence(&shape.name);
-    let plain: Vec<&Statement> = plain.iter().filter(|s| catalog.trigger(&s.name).is_some()).collect();
+    let plain: Vec<&Statement> = plain.iter().filter(|s| catalog.entry(&s.name).is_some()).collect();
     if captured && fenced && plain.is_empty() {
         let generation = known.map(|k| k.generation.clone()).unwrap_or_default();
         session.undo().await.doing(&db.place, &what)?;
@@ -214,12 +214,11 @@ async fn remove_capture(
     names: &Names,
     table: &str,
 ) -> Result<(), sqlx::Error> {
-    let log = names.log(table);
-    let triggers =
-        catalog.entries.iter().filter(|e| e.kind == "trigger" && (e.table == table || e.table == log));
-    for trigger in triggers {
-        if names.trigger_kind(&trigger.name).is_some_and(|kind| !kind.starts_with("fence_")) {
-            session.define(&format!("DROP TRIGGER {}", quote(&trigger.name))).await?;
+    let (log, seal) = (names.log(table), names.seal(table));
+    let is_of = |e: &Entry| e.table == table || e.table == log || e.name == seal;
+    for entry in catalog.entries.iter().filter(|e| e.is_bound() && is_of(e)) {
+        if names.kind(&entry.name).is_some_and(|kind| !kind.starts_with("fence_")) {
+            session.define(&entry.remove()).await?;
         }
     }
     session.define(&format!("DROP TABLE IF EXISTS {}", quote(&log))).await
@@ -244,11 +243,8 @@ pub(super) async fn remove(db: &Db, names: &Names) -> Result<()> {
         let what = "removing capture";
         let mut session = db.writing(what).await?;
         let catalog = db.catalog(&mut session).await?;
-        for trigger in catalog.entries.iter().filter(|e| e.kind == "trigger") {
-            if names.trigger_kind(&trigger.name).is_some() {
-                let drop = format!("DROP TRIGGER {}", quote(&trigger.name));
-                session.define(&drop).await.doing(&db.place, what)?;
-            }
+        for entry in catalog.entries.iter().filter(|e| e.is_bound() && names.kind(&e.name).is_some()) {
+            session.define(&entry.remove()).await.doing(&db.place, what)?;
         }
         for table in catalog.tables.iter().filter(|t| names.is_table(&t.name)) {
             session.define(&format!("DROP TABLE {}", quote(&table.name))).await.doing(&db.place, what)?;

@@ -84,10 +84,7 @@ impl Target for SqliteTarget {
         let meta = Meta::read(&mut session, &self.capture).await.doing(&self.db.place, what)?;
         let catalog = self.db.catalog(&mut session).await?;
         session.end().await.doing(&self.db.place, what)?;
-        let remains = catalog
-            .entries
-            .iter()
-            .any(|e| e.kind == "trigger" && self.capture.trigger_kind(&e.name).is_some());
+        let remains = catalog.entries.iter().any(|e| e.is_bound() && self.capture.kind(&e.name).is_some());
         Ok(match meta {
             Some(meta) if meta.is_here(&self.db.path, self.db.file) => CaptureHere::Own,
             Some(_) => CaptureHere::Foreign,
