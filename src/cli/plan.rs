@@ -103,12 +103,15 @@ fn blocked_code() -> u8 {
 async fn decide(session: &Session, database: &DatabaseSettings, ddl: bool) -> Result<Decided> {
     let sides = pair::connect(database, &session.settings).await?;
     let ledger = Ledger::peek(sides.target.clone(), &database.name, session.actor.clone()).await?;
-    let plan = pair::plan(&sides, database, &session.settings, ledger.as_ref()).await?;
+    let mut plan = pair::plan(&sides, database, &session.settings, ledger.as_ref()).await?;
     // A DBA is asked for it when the privilege to run it is missing: that is no reason not to show it.
     if ddl {
         let ddl = Some(sides.source.capture_ddl(&plan).await?);
         return Ok(Decided { plan, diff: Vec::new(), ddl });
     }
+    let circumstances = pair::circumstances(&session.settings, ledger.as_ref()).await?;
+    plan::foresee(&mut plan, database, &circumstances, (sides.source.as_ref(), sides.target.as_ref()))
+        .await?;
     let diff = pair::compare(&sides, database, &plan).await?;
     Ok(Decided { plan, diff, ddl: None })
 }

@@ -22,8 +22,8 @@ use async_trait::async_trait;
 
 use crate::error::Result;
 use crate::model::{
-    Applied, Batch, Bounds, CheckConstraint, Extent, Key, Layout, Plan, RowStream, Schema, Sequence, States,
-    TableName, TablePlan, Watermark,
+    Applied, Batch, Bounds, CheckConstraint, Extent, Finding, Key, Layout, Plan, RowStream, Schema, Sequence,
+    States, TableName, TablePlan, Watermark,
 };
 use crate::settings::{Endpoint, EngineKind};
 use crate::throttle::Throttle;
@@ -248,6 +248,10 @@ pub trait Target: Send + Sync {
     /// The rows that a query gives, as texts, at most `most`; nothing can be written by it.
     async fn ask(&self, sql: &str, most: usize) -> Result<Vec<Record>>;
 
+    /// Has the server read a query without running it; nothing can be written by it.
+    /// [`Kind::Table`](crate::error::Kind) and the like, with the server's message, if it refuses the query.
+    async fn check_query(&self, sql: &str) -> Result<()>;
+
     /// The names of the columns that `select` yields where `changed` is what the stage of `table` shows;
     /// [`Kind::Table`](crate::error::Kind) with the server's message if it refuses the select.
     async fn yields(&self, table: &TablePlan, select: &str) -> Result<Vec<String>>;
@@ -256,6 +260,9 @@ pub trait Target: Send + Sync {
     /// them), with the values that are in use: whatever they are called on the source, and whether or not
     /// the source has them.
     async fn sequence_uses(&self, plan: &Plan) -> Result<Vec<SequenceUse>>;
+
+    /// What the scripts of an upgrade would be refused for want of rights on the plan's tables.
+    async fn script_rights(&self, plan: &Plan) -> Result<Vec<Finding>>;
 
     /// Opens a session for the scripts of an upgrade.
     async fn script(&self) -> Result<Box<dyn Script>>;
@@ -270,6 +277,9 @@ pub trait Target: Send + Sync {
     /// Runs one definition in a transaction of its own. A foreign key that existing rows break is
     /// made without checking them, where the engine can; the returned text then says so.
     async fn define(&self, definition: &Definition) -> Result<Option<String>>;
+
+    /// Which of those definitions the target would refuse, as far as that can be tried and undone.
+    async fn try_definitions(&self, definitions: &[Definition]) -> Result<Vec<Finding>>;
 }
 
 /// What a target holds of capture.

@@ -7,6 +7,7 @@ mod checks;
 mod columns;
 mod conditions;
 mod diff;
+mod foreseen;
 mod further;
 mod links;
 mod rules;
@@ -30,6 +31,7 @@ use rules::{Force, Rules};
 
 pub use checks::count_misfits;
 pub use diff::{Change, CheckConstraints, Standing, TableDiff, diff, toml_text};
+pub use foreseen::foresee;
 pub use rules::{origin_share, quoted, quoted_table};
 pub use trial::try_rules;
 

@@ -6,6 +6,7 @@ mod constraints;
 mod crashes;
 mod fence;
 mod final_sync;
+mod foreseen;
 mod further;
 mod guards;
 mod hostile;

@@ -32,6 +32,12 @@ async fn a_server_that_demands_primary_keys_is_served() {
     let highwater = Highwater::new(&pair)
         .setting("database.main.source", &mysql(&pair.source).url_as(&user))
         .setting("database.main.target", &mysql(&pair.target).url_as(&user));
+    // A keyless table that highwater would have to make is told of beforehand.
+    let other = server.database().await;
+    server.execute(&format!("GRANT ALL ON {}.* TO {user}@'%'", other.name())).await;
+    let made = highwater.clone().setting("copy.schema", "create");
+    let made = made.setting("database.main.target", &other.url_as(&user));
+    made.run(&["plan"]).await.expect_code(3).says("sql_require_primary_key");
     highwater.run(&["copy"]).await.ok();
     pair.source.execute(CHANGES).await;
     highwater.run(&["final-sync", "--fence"]).await.ok();

@@ -11,6 +11,7 @@ on_both!(
     what_plan_asks_for_is_enough_to_make_tables,
     each_privilege_is_asked_for_by_name,
     tables_may_be_granted_one_by_one,
+    what_scripts_of_the_upgrade_lack_is_told,
     without_process_it_works_and_says_what_is_lost,
     a_revoked_trigger_stops_the_table_until_it_is_granted_again,
 );
@@ -257,4 +258,16 @@ async fn a_revoked_trigger_stops_the_table_until_it_is_granted_again(kind: Kind)
     daemon.wait_until_in_sync().await;
     eventually_same(&rig.pair).await;
     assert_eq!(daemon.terminate().await, Some(0));
+}
+
+async fn what_scripts_of_the_upgrade_lack_is_told(kind: Kind) {
+    let rig = Rig::with_tables(kind).await;
+    rig.grant(&format!("GRANT ALL ON {}.* TO USER; GRANT ALL ON {}.* TO USER", rig.source(), rig.capture))
+        .await;
+    rig.grant(&format!("GRANT ALL ON {}.* TO USER; REVOKE INDEX ON {0}.* FROM USER", rig.target())).await;
+    let told = "scripts of the upgrade that need INDEX are refused";
+    let plan = rig.highwater.run(&["plan"]).await;
+    assert!(!plan.stdout.contains(told), "there are no scripts: {}", plan.stdout);
+    let scripts = rig.highwater.clone().setting("upgrade.scripts", "[\"one.sql\"]");
+    scripts.run(&["plan"]).await.says(told).says("GRANT INDEX ON");
 }

@@ -2,6 +2,7 @@
 
 mod clusters;
 mod fence;
+mod foreseen;
 mod outages;
 mod table_changes;
 mod takeover;

@@ -4,17 +4,18 @@ use futures_util::TryStreamExt;
 use sqlx::{AssertSqlSafe, Either};
 
 use super::connect::Server;
+use super::fault::{classify, code};
 use super::log::{self, Opened, beyond, seen, settle};
 use super::pin::Reader;
 use super::read::KeyColumns;
 use super::select::Reading;
-use super::session::{Session, flag, record};
+use super::session::{Session, flag, record, records};
 use super::source::Inner;
 use super::value::{join, quote};
 use crate::engine::blocks::Blocks;
-use crate::engine::{Record, Watch};
+use crate::engine::{Definition, Record, Watch};
 use crate::error::{At, Error, Kind, Result};
-use crate::model::{Block, Extent, Key, Layout, Strategy, TablePlan, Value};
+use crate::model::{Block, Extent, Finding, Key, Layout, Strategy, TablePlan, Value};
 
 /// How many keys or values one statement looks for.
 const AT_ONCE: usize = 200;
@@ -140,7 +141,7 @@ pub(super) async fn ask(server: &Server, sql: &str, most: usize) -> Result<Vec<R
                  START TRANSACTION READ ONLY";
     session.execute(begin).await?;
     let place = session.place.clone();
-    let failed = |e| super::fault::classify(e, &place);
+    let failed = |e| classify(e, &place);
     let mut rows = Vec::new();
     let mut answer = sqlx::raw_sql(AssertSqlSafe(sql.to_string())).fetch_many(session.connection()?);
     while rows.len() < most {
@@ -153,4 +154,30 @@ pub(super) async fn ask(server: &Server, sql: &str, most: usize) -> Result<Vec<R
     drop(answer);
     drop(session);
     Ok(rows)
+}
+
+/// What a server does not know or want of another's tables: syntax, character set, collation, engine, no primary key.
+const REFUSED: [u16; 5] = [1064, 1115, 1273, 1286, 3750];
+
+/// As [`Target::try_definitions`](crate::engine::Target::try_definitions). DDL can't be undone here, so the tables are
+/// made as temporary ones, which are the session's own. What temporary tables can't have says nothing.
+pub(super) async fn try_definitions(server: &Server, definitions: &[Definition]) -> Result<Vec<Finding>> {
+    let mut session = server.session().await?;
+    let mut found = Vec::new();
+    for definition in definitions {
+        let Some(table) = definition.sql.strip_prefix("CREATE TABLE ") else { continue };
+        let sql = format!("CREATE TEMPORARY TABLE {table}");
+        let Err(error) = records(session.connection()?, sql).await else { continue };
+        if code(&error).is_some_and(|code| REFUSED.contains(&code)) {
+            let what = classify(error, &session.place).summary();
+            let table = definition.table.as_deref().unwrap_or("a table");
+            found.push(Finding::general(
+                format!("{table} can't be made on the target: {what}"),
+                "make the table on the target yourself (copy.schema = \"expect\"), or exclude it",
+            ));
+        }
+    }
+    // The session is dropped with its tables.
+    drop(session);
+    Ok(found)
 }

@@ -531,3 +531,23 @@ pub(super) async fn collations(session: &mut Session, server: &Server) -> Result
     let rows = session.query(sql).await?;
     rows.iter().map(|row| Ok(text(row, 0)?.to_string())).collect()
 }
+
+/// As [`Target::script_rights`](crate::engine::Target::script_rights): what DDL takes besides what highwater's own work
+/// on the target takes.
+pub(super) async fn script_rights(server: &Server) -> Result<Vec<Finding>> {
+    let mut session = server.session().await?;
+    let grants = Grants::of(&mut session, server.flavour).await?;
+    session.close();
+    let missing: Vec<&str> = ["INDEX", "REFERENCES", "CREATE VIEW", "CREATE ROUTINE"]
+        .into_iter()
+        .filter(|privilege| !grants.holds(privilege, &server.database, None))
+        .collect();
+    if missing.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (missing, database) = (missing.join(", "), quote(&server.database));
+    Ok(vec![Finding::general(
+        format!("{}: scripts of the upgrade that need {missing} are refused", server.place),
+        format!("GRANT {missing} ON {database}.* TO the user of the URL"),
+    )])
+}

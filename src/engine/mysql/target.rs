@@ -25,7 +25,7 @@ use crate::engine::{
 };
 use crate::error::{At, Error, Result};
 use crate::ledger;
-use crate::model::{CheckConstraint, Plan, Schema, TablePlan};
+use crate::model::{CheckConstraint, Finding, Plan, Schema, TablePlan};
 use crate::settings::Endpoint;
 
 /// What the parts of a target share.
@@ -212,6 +212,14 @@ impl Target for MysqlTarget {
         look::ask(&self.0.server, sql, most).await
     }
 
+    async fn check_query(&self, sql: &str) -> Result<()> {
+        let mut session = self.0.server.session().await?;
+        session.execute(format!("PREPARE hw_check FROM {}", literal(sql))).await?;
+        session.execute("DEALLOCATE PREPARE hw_check").await?;
+        session.close();
+        Ok(())
+    }
+
     async fn yields(&self, table: &TablePlan, select: &str) -> Result<Vec<String>> {
         let mut session = self.0.server.session().await?;
         let shape = Shape::read(&mut session, &table.target).await?;
@@ -242,6 +250,10 @@ impl Target for MysqlTarget {
         behind::uses(&self.0.server, plan).await
     }
 
+    async fn script_rights(&self, _plan: &Plan) -> Result<Vec<Finding>> {
+        survey::script_rights(&self.0.server).await
+    }
+
     async fn script(&self) -> Result<Box<dyn Script>> {
         Ok(Box::new(script::open(self.0.clone()).await?))
     }
@@ -270,5 +282,9 @@ impl Target for MysqlTarget {
         session.close();
         // Whether rows break a foreign key is not looked at while these are off.
         Ok(None)
+    }
+
+    async fn try_definitions(&self, definitions: &[Definition]) -> Result<Vec<Finding>> {
+        look::try_definitions(&self.0.server, definitions).await
     }
 }

@@ -1,12 +1,13 @@
 //! Runs one definition of the schema on the target.
 
-use sqlx::{AssertSqlSafe, PgConnection};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use super::connect::classify;
 use super::sqlstate;
 use super::target::Shared;
 use crate::engine::Definition;
 use crate::error::{Error, Result};
+use crate::model::Finding;
 
 /// Runs the definition in a transaction of its own. What is there already is done. A foreign key that
 /// existing rows break is made without checking them; the text says so.
@@ -31,6 +32,47 @@ pub(super) async fn define(shared: &Shared, definition: &Definition) -> Result<O
         }
         _ => Err(explain(error, &place, definition)),
     }
+}
+
+/// Runs the definitions in one transaction that is rolled back, up to the first that fails: what comes after may
+/// fail for want of it. Extensions are tried one by one.
+pub(super) async fn attempt_all(shared: &Shared, definitions: &[Definition]) -> Result<Vec<Finding>> {
+    let failed = |e| classify(e, &shared.place);
+    let mut connection = shared.acquire().await?;
+    let mut transaction = connection.begin().await.map_err(failed)?;
+    let settings = "SET LOCAL check_function_bodies = off; SET LOCAL lock_timeout = '2s'";
+    sqlx::raw_sql(settings).execute(&mut *transaction).await.map_err(failed)?;
+    let mut found = Vec::new();
+    for definition in definitions {
+        let mut part = transaction.begin().await.map_err(failed)?;
+        let sql = AssertSqlSafe(definition.sql.clone());
+        let Err(error) = sqlx::raw_sql(sql).execute(&mut *part).await else {
+            part.commit().await.map_err(failed)?;
+            continue;
+        };
+        part.rollback().await.map_err(failed)?;
+        match sqlstate::code(&error).as_deref() {
+            Some(code) if is_there_already(code) => {}
+            // Not about the definition: a lock that another session holds, a lost connection.
+            None | Some("55P03" | "57014") => break,
+            Some(_) => {
+                found.push(refusal(explain(error, &shared.place, definition)));
+                if !definition.sql.starts_with("CREATE EXTENSION") {
+                    break;
+                }
+            }
+        }
+    }
+    transaction.rollback().await.map_err(failed)?;
+    Ok(found)
+}
+
+fn refusal(error: Error) -> Finding {
+    Finding::general(
+        error.summary(),
+        "install what is missing on the target's server or grant the right, or make the tables there yourself \
+         (copy.schema = \"expect\")",
+    )
 }
 
 /// Relation, schema, function, other object, column, and "multiple primary keys".

@@ -336,6 +336,47 @@ async fn of_missing_tables(
     Ok(())
 }
 
+/// As [`Target::script_rights`](crate::engine::Target::script_rights): what alters a table takes its owner.
+pub(super) async fn script_rights(shared: &Shared, plan: &Plan) -> Result<Vec<Finding>> {
+    let there = plan.tables.iter().filter(|table| !table.create);
+    let names: Vec<String> = there.map(|table| table.target.sql()).collect();
+    let mut connection = shared.acquire().await?;
+    let rows: Vec<(String, String)> = sqlx::query_as(
+        "SELECT quote_ident(pg_catalog.pg_get_userbyid(c.relowner)),
+                string_agg(c.oid::regclass::text, ', ' ORDER BY c.oid::regclass::text)
+           FROM pg_catalog.pg_class c
+          WHERE c.oid = ANY (SELECT pg_catalog.to_regclass(name) FROM unnest($1::text[]) AS name)
+            AND NOT pg_catalog.pg_has_role(c.relowner, 'USAGE')
+          GROUP BY c.relowner ORDER BY 1",
+    )
+    .bind(names)
+    .fetch_all(&mut *connection)
+    .await
+    .map_err(|e| classify(e, &shared.place))?;
+    let finding = |(owner, tables): (String, String)| {
+        Finding::general(
+            format!(
+                "{}: {} does not own {}: a script of the upgrade that alters them is refused",
+                shared.place,
+                shared.user,
+                shortened(&tables)
+            ),
+            format!("GRANT {owner} TO {};", shared.user),
+        )
+    };
+    Ok(rows.into_iter().map(finding).collect())
+}
+
+/// The first few names of a list.
+fn shortened(list: &str) -> String {
+    let names: Vec<&str> = list.split(", ").collect();
+    let shown = names.iter().take(5).copied().collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(5) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
 fn list(row: &PgRow, column: &str) -> Result<String, sqlx::Error> {
     Ok(row.try_get::<Vec<String>, _>(column)?.join(", "))
 }

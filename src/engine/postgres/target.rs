@@ -19,7 +19,7 @@ use crate::engine::{
 };
 use crate::error::{Error, Result};
 use crate::ledger;
-use crate::model::{CheckConstraint, Plan, Schema, TableName, TablePlan, quote};
+use crate::model::{CheckConstraint, Finding, Plan, Schema, TableName, TablePlan, quote};
 use crate::settings::Endpoint;
 
 /// What all parts of a target share.
@@ -300,12 +300,20 @@ impl Target for PostgresTarget {
         probe::ask_in(self.session().await?, sql, most).await
     }
 
+    async fn check_query(&self, sql: &str) -> Result<()> {
+        probe::ask_in(self.session().await?, sql, 0).await.map(drop)
+    }
+
     async fn yields(&self, table: &TablePlan, select: &str) -> Result<Vec<String>> {
         probe::yields(self.session().await?, table, select).await
     }
 
     async fn sequence_uses(&self, plan: &Plan) -> Result<Vec<SequenceUse>> {
         behind::uses(self.session().await?, plan).await
+    }
+
+    async fn script_rights(&self, plan: &Plan) -> Result<Vec<Finding>> {
+        readiness::script_rights(&self.shared, plan).await
     }
 
     async fn script(&self) -> Result<Box<dyn Script>> {
@@ -329,5 +337,9 @@ impl Target for PostgresTarget {
 
     async fn define(&self, definition: &Definition) -> Result<Option<String>> {
         define::define(&self.shared, definition).await
+    }
+
+    async fn try_definitions(&self, definitions: &[Definition]) -> Result<Vec<Finding>> {
+        define::attempt_all(&self.shared, definitions).await
     }
 }

@@ -18,7 +18,7 @@ use crate::engine::{
 };
 use crate::error::Result;
 use crate::ledger;
-use crate::model::{CheckConstraint, Plan, Schema, TablePlan, quote};
+use crate::model::{CheckConstraint, Finding, Plan, Schema, TablePlan, quote};
 use crate::settings::Endpoint;
 
 /// How long a commit waits for readers of the target.
@@ -169,12 +169,21 @@ impl Target for SqliteTarget {
         ask::ask(&self.db, sql, most).await
     }
 
+    async fn check_query(&self, sql: &str) -> Result<()> {
+        ask::ask(&self.db, &format!("EXPLAIN {sql}"), 1).await.map(drop)
+    }
+
     async fn yields(&self, table: &TablePlan, select: &str) -> Result<Vec<String>> {
         ask::yields(&self.db, table, select).await
     }
 
     async fn sequence_uses(&self, _plan: &Plan) -> Result<Vec<SequenceUse>> {
         Ok(behind::uses())
+    }
+
+    async fn script_rights(&self, _plan: &Plan) -> Result<Vec<Finding>> {
+        // Who may write the file may do everything.
+        Ok(Vec::new())
     }
 
     async fn script(&self) -> Result<Box<dyn Script>> {
@@ -205,5 +214,29 @@ impl Target for SqliteTarget {
         }
         // Foreign keys are part of a table's definition and are not checked while they are off.
         Ok(None)
+    }
+
+    async fn try_definitions(&self, definitions: &[Definition]) -> Result<Vec<Finding>> {
+        let what = "trying the definitions of tables";
+        let mut session = self.db.writing(what).await?;
+        let mut refused = None;
+        for definition in definitions {
+            match session.define(&definition.sql).await {
+                Err(error) if !fault::exists_already(&error) => {
+                    refused = Some(error);
+                    break;
+                }
+                _ => {}
+            }
+        }
+        session.undo().await.doing(&self.db.place, what)?;
+        let finding = |error| {
+            let error = fault::classify(error, &self.db.place, what);
+            Finding::general(
+                error.summary(),
+                "make the tables on the target yourself (copy.schema = \"expect\")",
+            )
+        };
+        Ok(refused.map(finding).into_iter().collect())
     }
 }
