@@ -1,5 +1,9 @@
+-- Every table has a primary key, as event triggers can demand one; and a publication FOR ALL TABLES forbids updates
+-- and deletes where there is none.
+
 -- Whose database this was made for: in a copy made from a dump it means nothing.
 CREATE TABLE {s}.meta (
+    one          boolean     PRIMARY KEY DEFAULT true CHECK (one),
     version      integer     NOT NULL,
     cluster      text        NOT NULL,
     database     oid         NOT NULL,
@@ -35,6 +39,7 @@ CREATE TABLE {s}.members (
 
 -- Storage that a TRUNCATE has given to a table.
 CREATE TABLE {s}.storage (
+    id       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     relid    oid NOT NULL,
     filenode oid NOT NULL,
     at       timestamptz NOT NULL DEFAULT clock_timestamp()
@@ -42,17 +47,21 @@ CREATE TABLE {s}.storage (
 
 -- Written by the trigger functions when they meet something they can't log into: the write passes.
 CREATE TABLE {s}.broken (
+    id     bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     log    name NOT NULL,
     reason text NOT NULL,
     at     timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 
 -- Written to make the server flush what it has.
-CREATE TABLE {s}.heartbeat (beat bigint NOT NULL);
-INSERT INTO {s}.heartbeat VALUES (0);
+CREATE TABLE {s}.heartbeat (
+    one  boolean PRIMARY KEY DEFAULT true CHECK (one),
+    beat bigint NOT NULL
+);
+INSERT INTO {s}.heartbeat (beat) VALUES (0);
 
 -- A log that no writer meets: the fence is tried on it.
-CREATE TABLE {s}.canary (kind "char" NOT NULL);
+CREATE TABLE {s}.canary (kind "char" PRIMARY KEY);
 
 -- The fence. Every attempt below `stamp` is lowered; `raised` is the greatest attempt that began to raise.
 CREATE TABLE {s}.fence (
@@ -63,9 +72,8 @@ CREATE TABLE {s}.fence (
 );
 INSERT INTO {s}.fence (stamp, raised, epoch) VALUES (1, 0, 0);
 
--- A publication FOR ALL TABLES must not forbid us to update and delete.
-ALTER TABLE {s}.meta REPLICA IDENTITY FULL;
-ALTER TABLE {s}.storage REPLICA IDENTITY FULL;
-ALTER TABLE {s}.broken REPLICA IDENTITY FULL;
-ALTER TABLE {s}.heartbeat REPLICA IDENTITY FULL;
-ALTER TABLE {s}.canary REPLICA IDENTITY FULL
+-- The triggers run as their owner. A script may give these tables or the schema to another role: what the triggers do
+-- then, so that production's writes pass and the missed changes are noted, needs no right that goes along.
+GRANT USAGE ON SCHEMA {s} TO PUBLIC;
+GRANT SELECT ON {s}.meta, {s}.fence TO PUBLIC;
+GRANT SELECT, INSERT ON {s}.broken TO PUBLIC

@@ -16,4 +16,6 @@ SELECT pg_catalog.pg_is_in_recovery() AS standby,
           FROM pg_catalog.pg_database d
           LEFT JOIN LATERAL (SELECT pg_catalog.pg_collation_actual_version(c.oid) AS version
                                FROM pg_catalog.pg_collation c WHERE c.collname = 'default') a ON true
-         WHERE d.datname = current_database()) AS collation_changed
+         WHERE d.datname = current_database()) AS collation_changed,
+       (SELECT string_agg(e.evtname, ', ' ORDER BY e.evtname) FROM pg_catalog.pg_event_trigger AS e
+         WHERE e.evtenabled <> 'D' AND e.evtevent IN ('ddl_command_start', 'ddl_command_end')) AS event_triggers

@@ -2,7 +2,7 @@
 
 mod clusters;
 mod fence;
-mod foreseen;
+mod others;
 mod outages;
 mod table_changes;
 mod takeover;

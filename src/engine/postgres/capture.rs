@@ -8,7 +8,7 @@ use crate::engine::template::fill;
 use crate::model::{TableName, quote};
 
 /// The form of the capture objects. Another one is refused.
-pub(super) const VERSION: u32 = 2;
+pub(super) const VERSION: u32 = 3;
 
 /// PostgreSQL's limit of a name, in bytes.
 const NAME_BYTES: usize = 63;
@@ -114,7 +114,7 @@ impl Capture {
         hex::encode(&hash.finalize()[..8])
     }
 
-    fn definition(&self, subject: &Subject, subjects: &[Subject]) -> Vec<String> {
+    pub(super) fn definition(&self, subject: &Subject, subjects: &[Subject]) -> Vec<String> {
         if !subject.captured {
             return vec![self.fence_flag(subject)];
         }
@@ -313,18 +313,18 @@ impl Capture {
         fill(
             include_str!("../../../sql/postgres/capture_block.sql"),
             &[
-                ("intact", &self.intact(&self.log_name(&table.name), key)),
+                ("intact", &self.intact(&self.log_name(&table.name), key, &["INSERT"])),
                 ("statement", &statement),
-                ("broken_intact", &self.intact("broken", &[])),
+                ("broken_intact", &self.intact("broken", &[], &["INSERT", "SELECT"])),
                 ("log_name", &body_literal(&self.log_name(&table.name))),
                 ("s", &s),
             ],
         )
     }
 
-    /// Whether the log can be written and the key columns are still what the statement takes them for: by
-    /// look-ups of single rows in the catalogue. Without that check the error would be production's.
-    fn intact(&self, log_name: &str, key: &[KeyColumn]) -> String {
+    /// Whether the triggers' owner has those rights on the log and the key columns are still what the statement takes
+    /// them for: by look-ups of single rows in the catalogue. Without that check the error would be production's.
+    fn intact(&self, log_name: &str, key: &[KeyColumn], rights: &[&str]) -> String {
         let key: String = key
             .iter()
             .enumerate()
@@ -337,8 +337,13 @@ impl Capture {
                 format!("\n{}", filled(include_str!("../../../sql/postgres/capture_intact_key.sql"), &pairs))
             })
             .collect();
-        let pairs =
-            [("log_name", body_literal(log_name)), ("schema_name", body_literal(&self.schema)), ("key", key)];
+        let right = |right| format!("\n            AND pg_catalog.has_table_privilege(l.oid, '{right}')");
+        let pairs = [
+            ("log_name", body_literal(log_name)),
+            ("schema_name", body_literal(&self.schema)),
+            ("key", key),
+            ("rights", rights.iter().map(right).collect()),
+        ];
         filled(include_str!("../../../sql/postgres/capture_intact.sql"), &pairs)
     }
 
@@ -407,13 +412,14 @@ impl Capture {
         format!("        INSERT INTO {} (kind) SELECT 'W' WHERE {any}", self.log(&table.name))
     }
 
-    /// A TRUNCATE gives the table new storage, which is then no sign of a rebuilt table.
+    /// A TRUNCATE gives the table new storage, which is then no sign of a rebuilt table. Where that can't be noted, the
+    /// table is taken for rebuilt.
     fn log_truncate(&self, table: &Subject) -> String {
         let s = quote(&self.schema);
-        let storage = body_literal(&format!("{s}.storage"));
+        let storage = self.intact("storage", &[], &["INSERT"]);
         format!(
             "        INSERT INTO {} (kind) VALUES ('T');\n        \
-             IF pg_catalog.to_regclass({storage}) IS NOT NULL THEN\n            \
+             IF {storage} THEN\n            \
              INSERT INTO {s}.storage (relid, filenode) SELECT c.oid, c.relfilenode \
              FROM pg_catalog.pg_class AS c WHERE c.oid OPERATOR(pg_catalog.=) TG_RELID;\n        \
              END IF",

@@ -138,6 +138,7 @@ pub(super) async fn inspect(source: &PostgresSource, plan: &Plan) -> Result<Vec<
         session.close();
         return Ok(plan.tables.iter().map(|t| absent(t.label(), "capture is not installed")).collect());
     }
+    standing.check_owners(&source.place)?;
     if !is_ours(&mut session, &standing).await? {
         session.close();
         let what = "capture came here with a copy of another database";

@@ -12,8 +12,8 @@ use super::inspect::{Registered, is_ours, registered};
 use super::remove;
 use super::session::{Session, text};
 use super::source::{PostgresSource, Standing};
-use crate::error::{Error, Result};
-use crate::model::{Plan, quote};
+use crate::error::{Error, Policy, Result};
+use crate::model::{Finding, Plan, quote};
 
 /// How often a lock is tried for.
 const ATTEMPTS: u32 = 60;
@@ -44,6 +44,31 @@ pub(super) async fn ddl(source: &PostgresSource, plan: &Plan) -> Result<String> 
         text.push_str(&format!("{grant};\n"));
     }
     Ok(text)
+}
+
+/// What refuses highwater's tables and functions, if something does, as event triggers can: they are made and undone.
+/// No table of production's is touched, so its triggers are not tried.
+pub(super) async fn refusal(
+    source: &PostgresSource,
+    session: &mut Session,
+    standing: &Standing,
+    subjects: &[Subject],
+) -> Result<Option<Finding>> {
+    let role = own_role(session).await?;
+    let mut statements = standing.capture.schema_statements(!standing.owner.is_empty(), &role);
+    if let Some(first) = subjects.iter().find(|s| s.captured && s.relid().is_some()) {
+        statements.extend(standing.capture.definition(first, subjects));
+    }
+    let tried = session.execute(format!("{}{}", begin(source), statements.join(";\n"))).await;
+    session.execute("ROLLBACK").await?;
+    match tried {
+        Err(error) if error.policy() == Policy::Retry => Err(error),
+        Err(error) => Ok(Some(Finding::general(
+            format!("the source refuses highwater's own tables and functions: {}", error.summary()),
+            "see what refuses it (event triggers: \\dy in psql) and let it pass for the role of the URL",
+        ))),
+        Ok(_) => Ok(None),
+    }
 }
 
 /// The role that highwater runs as.
@@ -96,6 +121,7 @@ pub(super) async fn install(
 /// database.
 async fn ensure_schema(source: &PostgresSource, session: &mut Session) -> Result<Standing> {
     let mut standing = source.standing(session).await?;
+    standing.check_owners(&source.place)?;
     if standing.installed && is_ours(session, &standing).await? {
         return Ok(standing);
     }

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, Row};
+use sqlx::{AssertSqlSafe, PgConnection, Row};
 
 use super::catalog::key_columns;
 use super::connect::{Side, classify};
-use super::target::Shared;
+use super::target::{Shared, begin};
 use crate::engine::{CaptureHere, Survey};
-use crate::error::Result;
+use crate::error::{Policy, Result};
 use crate::model::{Finding, Plan, Schema, Strategy, TableName, TablePlan};
 
 /// Blockers and warnings of the target.
@@ -28,6 +28,9 @@ pub(super) async fn survey(
         .await
         .map_err(failed)?;
     of_server(&mut survey, shared, &whole).map_err(failed)?;
+    if let Some(names) = whole.try_get::<Option<String>, _>("event_triggers").map_err(failed)? {
+        survey.blockers.extend(refusal(shared, &mut connection, &names).await?);
+    }
     of_capture(&mut survey, shared, capture);
     let there = targets(plan, schema);
     let names: Vec<String> = there.iter().map(|(_, target)| target.sql()).collect();
@@ -119,6 +122,33 @@ fn of_server(survey: &mut Survey, shared: &Shared, row: &PgRow) -> Result<(), sq
         );
     }
     Ok(())
+}
+
+/// Whether event triggers refuse the temporary tables that batches are staged in.
+async fn refusal(shared: &Shared, connection: &mut PgConnection, names: &str) -> Result<Option<Finding>> {
+    let begin = begin(&shared.migration, shared.silenced);
+    let sql = format!("{begin}; CREATE TEMP TABLE hw_tried (one integer); ROLLBACK");
+    let Err(error) = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *connection).await else {
+        return Ok(None);
+    };
+    sqlx::raw_sql("ROLLBACK").execute(connection).await.map_err(|e| classify(e, &shared.place))?;
+    let error = classify(error, &shared.place);
+    if error.policy() == Policy::Retry {
+        return Err(error);
+    }
+    let silence = if shared.silenced {
+        "let temporary tables pass there".to_string()
+    } else {
+        format!(
+            "GRANT SET ON PARAMETER session_replication_role TO {}, as they do not fire then, or let temporary tables pass \
+             there",
+            shared.user
+        )
+    };
+    Ok(Some(Finding::general(
+        format!("temporary tables are refused, event triggers fire on DDL ({names}): {}", error.summary()),
+        silence,
+    )))
 }
 
 fn of_capture(survey: &mut Survey, shared: &Shared, capture: CaptureHere) {

@@ -26,7 +26,8 @@ pub(super) async fn remove(source: &PostgresSource) -> Result<()> {
             quote(&source.schema)
         )));
     }
-    let logs = if standing.installed {
+    // Of tables that another role owns nothing can be read; they go with the schema.
+    let logs = if standing.installed && standing.check_owners(&source.place).is_ok() {
         session
             .query(format!("SELECT log, relid FROM {}.tables ORDER BY label", quote(&source.schema)))
             .await?

@@ -78,8 +78,26 @@ pub(super) struct Standing {
     pub(super) cluster: String,
     /// The database's oid.
     pub(super) database: String,
+    /// The statements that give capture's tables back to the role that the triggers run as, where another has them.
+    give_back: Option<String>,
     /// Changes when tables begin or cease to inherit.
     pub(super) inheritance: String,
+}
+
+impl Standing {
+    /// That capture's tables belong to the role that its triggers run as.
+    ///
+    /// # Errors
+    /// [`Kind::Refused`](crate::error::Kind) with the statements that give them back.
+    pub(super) fn check_owners(&self, place: &str) -> Result<()> {
+        let Some(give_back) = &self.give_back else { return Ok(()) };
+        Err(Error::refused(format!(
+            "{place}: another role owns tables in the schema {}: writes of production are noted as missed there, \
+             and their tables will be copied anew",
+            quote(&self.capture.schema)
+        ))
+        .remedy(give_back.clone()))
+    }
 }
 
 impl PostgresSource {
@@ -156,7 +174,8 @@ impl PostgresSource {
             owner: maybe(&row, 5).unwrap_or_default().to_string(),
             cluster: text(&row, 6)?.to_string(),
             database: text(&row, 7)?.to_string(),
-            inheritance: maybe(&row, 8).unwrap_or_default().to_string(),
+            give_back: maybe(&row, 8).map(str::to_string),
+            inheritance: maybe(&row, 9).unwrap_or_default().to_string(),
         })
     }
 }

@@ -6,6 +6,7 @@ use super::catalog;
 use super::connect::{classify, literal};
 use super::facts::{self, MemberKind, Subject};
 use super::inspect::{is_ours, registered};
+use super::install;
 use super::prove;
 use super::session::{Session, flag, maybe, number, text};
 use super::source::{PostgresSource, Standing};
@@ -31,7 +32,7 @@ pub(super) async fn survey(source: &PostgresSource, schema: &Schema, plan: &Plan
     }
     let subjects = facts::subjects(&mut session, plan).await?;
     let installed = in_force(source, &mut session, &standing, &subjects, &mut found).await?;
-    let role = general(source, &mut session, &standing, &mut found).await?;
+    let role = general(source, &mut session, &standing, &subjects, &mut found).await?;
     let asked = Asked { subjects: &subjects, standing: &standing, installed, role: quote(&role) };
     let rights = rights(&mut session, &subjects).await?;
     for subject in &subjects {
@@ -105,6 +106,7 @@ async fn in_force(
     if !standing.installed {
         return Ok(HashSet::new());
     }
+    standing.check_owners(&source.place)?;
     if !is_ours(session, standing).await? {
         found.warnings.push(Finding::general(
             format!("schema {} came here with a copy of another database", source.schema),
@@ -127,6 +129,7 @@ async fn general(
     source: &PostgresSource,
     session: &mut Session,
     standing: &Standing,
+    subjects: &[Subject],
     found: &mut Survey,
 ) -> Result<String> {
     let sql = fill(include_str!("../../../sql/postgres/survey.sql"), &[("ledger", &literal(&source.ledger))]);
@@ -176,7 +179,7 @@ async fn general(
     if let Some(names) = maybe(&row, 8) {
         warn(
             format!("event triggers fire on DDL: {names}"),
-            "see that they let CREATE SCHEMA, TABLE, FUNCTION and TRIGGER of highwater pass",
+            "see that they let CREATE TRIGGER of highwater pass, and change neither owners nor rights of its objects",
         );
     }
     if !flag(&row, 9) {
@@ -198,6 +201,10 @@ async fn general(
             "before capture is installed: CREATE PUBLICATION .. FOR TABLE .. (the application's tables), then on each \
              subscriber ALTER SUBSCRIPTION .. SET PUBLICATION ..",
         );
+    }
+    let is_new = !standing.installed && !standing.occupied;
+    if maybe(&row, 8).is_some() && is_new && found.blockers.is_empty() {
+        found.blockers.extend(install::refusal(source, session, standing, subjects).await?);
     }
     Ok(role)
 }

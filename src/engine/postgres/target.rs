@@ -155,7 +155,7 @@ impl PostgresTarget {
 }
 
 /// What begins a transaction. The marker tells highwater's own writes from others.
-fn begin(migration: &str, silenced: bool) -> String {
+pub(super) fn begin(migration: &str, silenced: bool) -> String {
     let silence = if silenced { "SET LOCAL session_replication_role = replica; " } else { "" };
     format!(
         "BEGIN ISOLATION LEVEL READ COMMITTED; {silence}SET LOCAL lock_timeout = '60s'; \
