@@ -24,6 +24,15 @@ SELECT w.place,
        ARRAY(SELECT r.rulename::text FROM pg_catalog.pg_rewrite r
               WHERE r.ev_class = c.oid AND r.ev_type <> '1'
                 AND r.ev_enabled = ANY (CASE WHEN $2 THEN '{A,R}' ELSE '{O,A}' END::"char"[])) AS rules,
+       -- Updates and deletes of a published table take a replica identity.
+       ARRAY(SELECT DISTINCT p.pubname::text FROM tree t JOIN pg_catalog.pg_class m ON m.oid = t.member AND m.relkind = 'r'
+               JOIN pg_catalog.pg_publication p ON p.pubupdate OR p.pubdelete
+              WHERE t.place = w.place
+                AND (m.relreplident = 'n' OR m.relreplident = 'd' AND NOT EXISTS (
+                    SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = m.oid AND i.indisprimary))
+                AND (p.puballtables OR EXISTS (
+                    SELECT FROM pg_catalog.pg_publication_tables l JOIN pg_catalog.pg_namespace s ON s.nspname = l.schemaname
+                     WHERE l.pubname = p.pubname AND s.oid = m.relnamespace AND l.tablename = m.relname))) AS published,
        ARRAY(SELECT DISTINCT g.tgname::text FROM tree t JOIN pg_catalog.pg_trigger g ON g.tgrelid = t.member
               WHERE t.place = w.place AND NOT g.tgisinternal AND g.tgenabled IN ('A', 'R')) AS always,
        ARRAY(SELECT DISTINCT g.tgname::text FROM tree t JOIN pg_catalog.pg_trigger g ON g.tgrelid = t.member

@@ -166,3 +166,21 @@ async fn tables_of_capture_that_are_away_are_named_with_what_gives_them_back() {
     assert_eq!(daemon.terminate().await, Some(0));
     highwater.run(&["clean", "--yes"]).await.ok();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn published_targets_without_a_key_are_told() {
+    for publication in ["FOR ALL TABLES", "FOR TABLE k"] {
+        let pair = Pair::postgres().await;
+        pair.execute_on_both("CREATE TABLE k (v text); CREATE TABLE t (id integer PRIMARY KEY)").await;
+        pair.source.execute("INSERT INTO k VALUES ('x'), ('x')").await;
+        pair.target.execute(&format!("CREATE PUBLICATION everything {publication}")).await;
+        let highwater = Highwater::new(&pair);
+        let told = "has no primary key and is published (everything)";
+        highwater.run(&["plan"]).await.expect_code(3).says(told).says("REPLICA IDENTITY FULL");
+        pair.target.execute("ALTER TABLE public.k REPLICA IDENTITY FULL").await;
+        highwater.run(&["copy"]).await.ok();
+        pair.source.execute("UPDATE k SET v = 'y'; INSERT INTO t VALUES (1)").await;
+        highwater.run(&["final-sync"]).await.ok();
+        assert_same(&pair).await;
+    }
+}

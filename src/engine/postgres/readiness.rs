@@ -212,6 +212,15 @@ fn of_table(
             format!("ALTER TABLE {target} SET LOGGED;"),
         );
     }
+    let published = list(row, "published")?;
+    if !published.is_empty() {
+        block(
+            format!(
+                "has no primary key and is published ({published}): the server refuses updates and deletes"
+            ),
+            format!("ALTER TABLE {target} REPLICA IDENTITY FULL;"),
+        );
+    }
     let deferrable = list(row, "deferrable")?;
     if shared.silenced && !deferrable.is_empty() && name != &table.target {
         block(
