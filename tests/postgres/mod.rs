@@ -3,6 +3,7 @@
 mod clusters;
 mod fence;
 mod outages;
+mod paths;
 mod table_changes;
 mod takeover;
 

@@ -3,6 +3,7 @@
 use sqlx::{AssertSqlSafe, PgConnection};
 
 use super::connect::classify;
+use super::selection::user_path;
 use super::sqlstate;
 use super::target::Shared;
 use crate::engine::Definition;
@@ -40,7 +41,8 @@ fn is_there_already(code: &str) -> bool {
 
 async fn attempt(connection: &mut PgConnection, sql: &str) -> Result<(), sqlx::Error> {
     let sql = sql.trim_end().trim_end_matches(';');
-    let all = format!("BEGIN; SET LOCAL check_function_bodies = off; {sql}\n; COMMIT");
+    let path = user_path("pg_catalog");
+    let all = format!("BEGIN; SET LOCAL check_function_bodies = off; {path}; {sql}\n; COMMIT");
     let Err(error) = sqlx::raw_sql(AssertSqlSafe(all)).execute(&mut *connection).await else { return Ok(()) };
     sqlx::raw_sql("ROLLBACK").execute(connection).await?;
     Err(error)

@@ -7,6 +7,7 @@ use sqlx::{PgConnection, Row};
 
 use super::catalog::key_columns;
 use super::connect::{Side, classify};
+use super::selection::{ROLE_PATH, path_note};
 use super::target::Shared;
 use crate::engine::{CaptureHere, Survey};
 use crate::error::Result;
@@ -28,6 +29,8 @@ pub(super) async fn survey(
         .await
         .map_err(failed)?;
     of_server(&mut survey, shared, &whole).map_err(failed)?;
+    let path: String = sqlx::query_scalar(ROLE_PATH).fetch_one(&mut *connection).await.map_err(failed)?;
+    survey.notes.push(path_note(&shared.place, &path));
     of_capture(&mut survey, shared, capture);
     let there = targets(plan, schema);
     let names: Vec<String> = there.iter().map(|(_, target)| target.sql()).collect();
