@@ -64,6 +64,11 @@ pub(super) fn is_autoincrement(create_table: &str) -> bool {
     tokens(create_table).iter().any(|t| t.is("AUTOINCREMENT"))
 }
 
+/// The names that an expression may mention: its words and what is in quotes.
+pub(super) fn mentioned(expression: &str) -> Vec<String> {
+    tokens(expression).iter().map(|token| bare(token.text)).collect()
+}
+
 /// Whether an expression is a literal that means the same everywhere: a number, a text, a blob.
 pub(super) fn is_literal(sql: &str) -> bool {
     let sql = sql.trim();

@@ -5,7 +5,8 @@
 //! looks for rows that are in the way: it puts the default in the place of a NULL that a column refuses. A
 //! default that is a literal is compared as such. Of any other default the value is not known beforehand, nor is
 //! what an expression or a generated column makes of a default: then that term of the index is left out, and
-//! the keys of more rows are logged than the ones that go. Each costs a look at it.
+//! the keys of more rows are logged than the ones that go. Each costs a look at it. The same holds for an
+//! expression over a value that its column's affinity does not suit (a text in an INTEGER column).
 
 use super::capture::{columns, key_names};
 use super::catalog::{KeyColumn, Shape, ShapeColumn, Term, Unique};
@@ -111,13 +112,17 @@ impl Compared {
     /// `text` is the index's, where it has one.
     fn new(shape: &Shape, term: &Term, text: Option<&str>) -> Option<Self> {
         let collation = quote(&term.collation);
-        let of_row = || defaulted(shape).map(is_emptied).collect();
+        let of_row = || defaulted(shape).map(is_emptied).collect::<Vec<_>>();
         let Some(name) = &term.column else {
             let text = text?;
+            let mentioned = parse::mentioned(text);
+            let mentions = |c: &ShapeColumn| mentioned.iter().any(|name| name.eq_ignore_ascii_case(&c.name));
+            let typed: Vec<Typed> = shape.columns.iter().map(|c| Typed::new(shape, c, mentions(c))).collect();
+            let row = value::join(typed.iter().map(|t| t.value.clone()), ", ");
             // The same expression over a row of the new values.
-            let same =
-                format!("({text}) = (SELECT {text} FROM ({}) AS t) COLLATE {collation}", new_row(shape));
-            return Some(Compared { same, unknown: of_row() });
+            let same = format!("({text}) = (SELECT {text} FROM (SELECT {row}) AS t) COLLATE {collation}");
+            let unknown = of_row().into_iter().chain(typed.into_iter().filter_map(|t| t.odd)).collect();
+            return Some(Compared { same, unknown });
         };
         let column = quote(name);
         let default = defaulted(shape).find(|c| c.name == *name);
@@ -167,7 +172,28 @@ fn index_text(index: &Unique) -> Option<IndexText> {
     (text.terms.len() == index.terms.len()).then_some(text)
 }
 
-fn new_row(shape: &Shape) -> String {
-    let columns = shape.columns.iter().map(|c| format!("NEW.{0} AS {0}", quote(&c.name)));
-    format!("SELECT {}", value::join(columns, ", "))
+/// A column of the new row as an expression of an index must see it: NEW has no affinity, by which a comparison with
+/// a column would convert the other side. CAST has one, and leaves the values as they are that a column of
+/// that affinity mostly holds.
+struct Typed {
+    /// `.. AS name`.
+    value: String,
+    /// When CAST would change the value.
+    odd: Option<String>,
+}
+
+impl Typed {
+    fn new(shape: &Shape, column: &ShapeColumn, is_mentioned: bool) -> Self {
+        let name = quote(&column.name);
+        let (affinity, kept) = match shape.affinity(column) {
+            "TEXT" if is_mentioned => ("TEXT", "'text', 'null'"),
+            "REAL" if is_mentioned => ("REAL", "'real', 'null'"),
+            "INTEGER" | "NUMERIC" if is_mentioned => ("NUMERIC", "'integer', 'real', 'null'"),
+            _ => return Typed { value: format!("NEW.{name} AS {name}"), odd: None },
+        };
+        Typed {
+            value: format!("CAST(NEW.{name} AS {affinity}) AS {name}"),
+            odd: Some(format!("typeof(NEW.{name}) NOT IN ({kept})")),
+        }
+    }
 }
