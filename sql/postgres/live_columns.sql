@@ -12,7 +12,7 @@ JOIN pg_catalog.pg_attribute AS a ON a.attrelid = f.oid AND a.attnum > 0 AND NOT
 JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid
 UNION ALL
 SELECT f.number, NULL, NULL, NULL, NULL,
-    (SELECT string_agg(a.attname, E'\n' ORDER BY a.attname)
+    (SELECT json_agg(a.attname ORDER BY a.attname)::text
      FROM pg_catalog.pg_attribute AS a
      WHERE a.attrelid = f.oid AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1]))
 FROM found AS f

@@ -16,6 +16,7 @@ pub use plan::{ColumnPair, Finding, Inverse, Plan, Staged, Strategy, TablePlan};
 pub use rows::{Applied, Batch, Block, Bounds, Form, Key, Layout, RowStream, States, Value};
 pub use rule::{Dependant, Into, IntoColumn, Link, Lookup, On, OnDelete, Rule, SourceColumn, Transform};
 pub use schema::{
-    CheckConstraint, Column, ForeignKey, Generation, Schema, Sequence, Table, TableKind, UniqueIndex,
+    CheckConstraint, Column, ForeignKey, Generation, Schema, Sequence, Table, TableKind, Transfer,
+    UniqueIndex,
 };
 pub use seen::Seen;

@@ -152,6 +152,17 @@ pub struct Column {
     pub default: Option<String>,
     /// Where its value comes from.
     pub generation: Generation,
+    /// In which form its values can go from one server to another.
+    pub transfer: Transfer,
+}
+
+/// In which form values can go from one server to another of the same engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transfer {
+    /// In each that the engine has.
+    Any,
+    /// As text only: the type has no binary form, or one that means something else on another server.
+    Text,
 }
 
 impl Column {

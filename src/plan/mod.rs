@@ -22,8 +22,8 @@ use sha2::{Digest, Sha256};
 
 use crate::engine::Survey;
 use crate::model::{
-    ColumnPair, Finding, Form, Plan, Rule, Schema, Strategy, Table, TableKind, TableName, TablePlan,
-    Transform,
+    ColumnPair, Finding, Form, Generation, Plan, Rule, Schema, Strategy, Table, TableKind, TableName,
+    TablePlan, Transfer, Transform,
 };
 use crate::settings::{DatabaseSettings, EngineKind, SchemaMode, TableSettings};
 use columns::{Paired, Pairing};
@@ -139,6 +139,7 @@ impl<'a> Planner<'a> {
             self.block(&source.name, format!("{} on the target is no ordinary table", target.name), EXCLUDE);
             return None;
         }
+        self.check_written(source);
         let key = self.source_key(source, rule);
         let pairing = Pairing {
             engine: self.engine,
@@ -265,6 +266,7 @@ impl<'a> Planner<'a> {
 
     /// A table that will be made like the source's: a rule's filter and key are about the source.
     fn made(&mut self, source: &Table, rule: Option<&TableSettings>) -> TablePlan {
+        self.check_written(source);
         let key = self.source_key(source, rule);
         let pairing = Pairing {
             engine: self.engine,
@@ -348,6 +350,13 @@ impl<'a> Planner<'a> {
         }
     }
 
+    /// Rows of a table in which no statement can write a value hold nothing that could be carried.
+    fn check_written(&mut self, source: &Table) {
+        if source.columns.iter().all(|c| c.generation == Generation::Computed) {
+            self.block(&source.name, "no column of the table can be written".to_string(), EXCLUDE);
+        }
+    }
+
     fn plan(
         &self,
         source: &Table,
@@ -356,11 +365,13 @@ impl<'a> Planner<'a> {
         columns: Vec<ColumnPair>,
         rule: Rule,
     ) -> TablePlan {
-        // A reg* value is a number that means another object in another cluster: its name travels.
         // What is computed travels as text: the target gives it its type.
-        let same = columns.iter().all(|c| {
-            c.expression.is_none() && c.source_type == c.target_type && !c.source_type.starts_with("reg")
-        }) && rule.loads_directly();
+        let by_text = |c: &ColumnPair| {
+            source.columns.iter().any(|column| column.name == c.source && column.transfer == Transfer::Text)
+        };
+        let same =
+            columns.iter().all(|c| c.expression.is_none() && c.source_type == c.target_type && !by_text(c))
+                && rule.loads_directly();
         TablePlan {
             source: source.name.clone(),
             target,

@@ -2,7 +2,7 @@ mod conditions;
 mod rules;
 
 use super::*;
-use crate::model::{Column, Generation, UniqueIndex};
+use crate::model::{Column, Generation, Transfer, UniqueIndex};
 use crate::settings::Endpoint;
 
 fn column(name: &str, not_null: bool) -> Column {
@@ -14,6 +14,7 @@ fn column(name: &str, not_null: bool) -> Column {
         has_default: false,
         default: None,
         generation: Generation::Plain,
+        transfer: Transfer::Any,
     }
 }
 

@@ -70,7 +70,8 @@ cases!(
     tables_merged,
     tables_renamed_truncated_dropped,
     native_rows_stay,
-    native_key_parks;
+    native_key_parks,
+    keys_by_spelling;
     followed: columns_filled_and_new_tables, primary_key_changes, rows_filtered_by_rule, tables_merged,
 );
 

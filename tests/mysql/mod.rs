@@ -2,6 +2,7 @@
 
 mod connecting;
 mod definitions;
+mod keys;
 mod lists;
 mod mixed;
 mod outages;

@@ -4,6 +4,7 @@ mod clusters;
 mod fence;
 mod others;
 mod outages;
+mod paths;
 mod table_changes;
 mod takeover;
 

@@ -186,3 +186,19 @@ async fn a_swap_of_unique_values_lifts_rows_and_keeps_what_only_the_target_has()
         .await;
     assert_eq!(extra[0][0].as_deref(), Some("mine 1,mine 2,mine 4,d"));
 }
+
+#[tokio::test]
+async fn expressions_of_an_index_see_new_values_with_the_affinity_of_their_column() {
+    let rig = replayed(
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT, n INTEGER, b);
+         CREATE UNIQUE INDEX by_text ON t (b, (a > 1)); CREATE UNIQUE INDEX by_number ON t (b, (n = '2'))",
+        "INSERT INTO t VALUES (1, '', 2, 1), (2, '3', 9, 2), (3, 'z', 'x', 3)",
+        "REPLACE INTO t VALUES (10, '0', 9, 1); REPLACE INTO t VALUES (11, '', 8, 2);
+         REPLACE INTO t VALUES (12, x'7a', 'y', 3)",
+    )
+    .await;
+    let eaten: Vec<String> = rig.logged("t").await.into_iter().filter(|l| l.starts_with('R')).collect();
+    for key in [1, 2, 3] {
+        assert!(eaten.contains(&format!("R {key}")), "{key} is not among {eaten:?}");
+    }
+}

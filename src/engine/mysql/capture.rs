@@ -2,12 +2,13 @@
 //! and as [`super::inspect`] expects to find them.
 //!
 //! Triggers fire for each row and log its key by VALUES; the log's key columns have the very types of the
-//! table's, so that a key is the same here and there.
+//! table's (but for [`super::comparison`]), so that a key is the same here and there.
 
 use std::collections::BTreeMap;
 
 use super::cascade::{Bodies, Graph, Logged, Place};
 use super::catalog::SELF;
+use super::comparison::Comparison;
 use super::connect::Flavour;
 use super::names::Names;
 use super::value::{join, key_names, literal, quote};
@@ -170,7 +171,7 @@ pub(super) fn subjects<'a>(names: &Names, plan: &'a Plan, graph: &Graph) -> Vec<
     let logged = |table: &TablePlan| Logged {
         log: names.log(&table.source.name),
         key: table.key.clone(),
-        types: log_columns(table).into_iter().map(|(_, kind)| kind).collect(),
+        types: table.key_columns().map(|column| column.source_type.clone()).collect(),
         missed: names.note_missed(&table.source.name),
     };
     let captured: BTreeMap<Place, Logged> =
@@ -227,9 +228,11 @@ fn log_body(names: &Names, plan: &TablePlan, event: &str) -> String {
     if plan.key.is_empty() {
         return format!("    INSERT INTO {log} (kind, captured_at) VALUES ('W', UTC_TIMESTAMP(6));\n");
     }
-    let columns = |row: &str| join(plan.key.iter().map(|k| format!("{row}.{}", quote(k))), ", ");
-    let changed = plan.key.iter().map(|k| format!("NOT (OLD.{0} <=> NEW.{0})", quote(k)));
-    let (k, old, new) = (key_names("", plan.key.len()), columns("OLD"), columns("NEW"));
+    let key: Vec<(Comparison, String)> =
+        plan.key_columns().map(|c| (Comparison::of(&c.source_type), quote(&c.source))).collect();
+    let columns = |row: &str| join(key.iter().map(|(how, k)| how.logged(&format!("{row}.{k}"))), ", ");
+    let changed = key.iter().map(|(how, k)| how.differs(&format!("OLD.{k}"), &format!("NEW.{k}")));
+    let (k, old, new) = (key_names("", key.len()), columns("OLD"), columns("NEW"));
     let changed = join(changed, " OR ");
     let pairs =
         [("log", &*log), ("k", &*k), ("old key", &*old), ("new key", &*new), ("key changed", &*changed)];
@@ -293,8 +296,8 @@ fn body_of(text: &str, pairs: &[(&str, &str)]) -> String {
 
 /// The key columns of a table's change log, with their types.
 pub(super) fn log_columns(plan: &TablePlan) -> Vec<(String, String)> {
-    let columns = plan.key_columns().enumerate();
-    columns.map(|(i, column)| (format!("k{}", i + 1), column.source_type.clone())).collect()
+    let columns = plan.key_columns().map(|c| Comparison::of(&c.source_type).logged_type(&c.source_type));
+    columns.enumerate().map(|(i, kind)| (format!("k{}", i + 1), kind)).collect()
 }
 
 /// The statement that makes a table's change log.

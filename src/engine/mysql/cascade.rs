@@ -42,6 +42,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::cascade_body::{after, before};
+use super::comparison::Comparison;
 use super::connect::Flavour;
 use crate::error::{Error, Result};
 
@@ -86,14 +87,25 @@ pub(super) struct Edge {
     /// Whether the child is system-versioned, which a join has to say: a writer's `system_versioning_asof` would
     /// hide present rows. A join over all versions logs keys of the past too, which costs a look at them.
     pub(super) versioned: bool,
-    /// The child's columns with the parent's.
-    pub(super) columns: Vec<(String, String)>,
+    /// The columns, in order.
+    pub(super) columns: Vec<Link>,
     /// Whether the parent's columns are its primary key.
     pub(super) by_primary: bool,
     /// When the parent's row goes.
     pub(super) on_delete: Action,
     /// When the parent's columns change.
     pub(super) on_update: Action,
+}
+
+/// A column of a foreign key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Link {
+    /// The child's column.
+    pub(super) child: String,
+    /// The parent's column.
+    pub(super) parent: String,
+    /// How their values compare.
+    pub(super) how: Comparison,
 }
 
 /// What happens to rows of a table.
@@ -112,7 +124,7 @@ pub(super) struct Logged {
     pub(super) log: String,
     /// The key's columns; none for a keyless table.
     pub(super) key: Vec<String>,
-    /// Their types.
+    /// Their types in the table.
     pub(super) types: Vec<String>,
     /// The statement that notes a write whose log is gone.
     pub(super) missed: String,
@@ -186,7 +198,7 @@ impl Graph {
             self.edges
                 .iter()
                 .filter(|e| &e.parent == table)
-                .flat_map(|e| e.columns.iter().map(|(_, parent)| parent.clone()))
+                .flat_map(|e| e.columns.iter().map(|link| link.parent.clone()))
                 .collect(),
         );
         let walk = |event: &Event, keys_only: bool| {
@@ -236,10 +248,12 @@ impl<'a> Walk<'a> {
 
     /// What happens to the child's rows, if anything does.
     fn follow(&self, edge: &Edge, event: &Event) -> Option<Event> {
-        let touched = || Event::Update(edge.columns.iter().map(|(child, _)| child.clone()).collect());
+        let touched = || Event::Update(edge.columns.iter().map(|link| link.child.clone()).collect());
         let action = match event {
             Event::Delete => edge.on_delete,
-            Event::Update(columns) if edge.columns.iter().any(|(_, c)| columns.contains(c)) => edge.on_update,
+            Event::Update(columns) if edge.columns.iter().any(|link| columns.contains(&link.parent)) => {
+                edge.on_update
+            }
             Event::Update(_) => Action::Refuse,
         };
         match (action, event) {
@@ -266,12 +280,16 @@ mod tests {
         ("d".into(), table.into())
     }
 
+    fn link((child, parent): &(&str, &str)) -> Link {
+        Link { child: (*child).into(), parent: (*parent).into(), how: Comparison::Plain }
+    }
+
     fn edge(parent: &str, child: &str, columns: &[(&str, &str)], delete: &str, update: &str) -> Edge {
         Edge {
             parent: place(parent),
             child: place(child),
             versioned: false,
-            columns: columns.iter().map(|(c, p)| (c.to_string(), p.to_string())).collect(),
+            columns: columns.iter().map(link).collect(),
             by_primary: columns.iter().all(|(_, p)| *p == "id"),
             on_delete: Action::of(delete),
             on_update: Action::of(update),
@@ -377,11 +395,8 @@ mod tests {
         let logs = "VALUES ('U'";
         // Afterwards c by its new key, and g again if something came between.
         assert_eq!((count(&bodies.before_update, logs), count(&bodies.after_update, logs)), (2, 2));
-        assert!(
-            bodies
-                .before_update
-                .contains("IF NOT (CAST(OLD.`id` AS BINARY) <=> CAST(NEW.`id` AS BINARY)) THEN")
-        );
+        let changed = "IF NOT (OLD.`id` <=> NEW.`id`) OR NOT (CAST(OLD.`id` AS BINARY) <=> CAST(NEW.`id` AS BINARY)) THEN";
+        assert!(bodies.before_update.contains(changed));
         assert!(bodies.after_update.contains("WHERE t1.`p_id` = NEW.`id`"));
     }
 

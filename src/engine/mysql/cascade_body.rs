@@ -8,6 +8,7 @@
 use sha2::{Digest, Sha256};
 
 use super::cascade::{Edge, Event, Logged, Place, Step};
+use super::comparison::Comparison;
 use super::connect::Flavour;
 use super::value::{join, key_names, quote};
 use crate::engine::template::fill;
@@ -114,7 +115,8 @@ fn log_again(logged: &Logged, kind: char, note: &str, flavour: Flavour) -> Strin
 /// What a loop over keys needs; `margin` is where its declarations stand.
 fn each(logged: &Logged, kind: char, margin: usize) -> [(&'static str, String); 4] {
     let count = logged.key.len();
-    let variables = (1..).zip(&logged.types).map(|(n, of)| format!("DECLARE highwater_k{n} {of};"));
+    let types = logged.types.iter().map(|of| Comparison::of(of).logged_type(of));
+    let variables = (1..).zip(types).map(|(n, of)| format!("DECLARE highwater_k{n} {of};"));
     [
         ("variables", join(variables, &format!("\n{}", " ".repeat(margin)))),
         ("names", key_names("highwater_", count)),
@@ -137,11 +139,12 @@ impl<'a> Step<'a> {
         if self.event == Event::Delete { 'D' } else { 'U' }
     }
 
-    /// Where the referenced columns change, byte by byte: an action follows a change of case too.
+    /// Where the referenced columns change, for the index or byte by byte: an action follows a change of case too.
     fn when_changed(&self, body: &str) -> String {
-        let changed = self.edge.columns.iter().map(|(_, parent)| {
-            let column = quote(parent);
-            format!("NOT (CAST(OLD.{column} AS BINARY) <=> CAST(NEW.{column} AS BINARY))")
+        let changed = self.edge.columns.iter().map(|link| {
+            let column = quote(&link.parent);
+            let differs = link.how.differs(&format!("OLD.{column}"), &format!("NEW.{column}"));
+            format!("{differs} OR NOT (CAST(OLD.{column} AS BINARY) <=> CAST(NEW.{column} AS BINARY))")
         });
         let body = indented(body, 1);
         indented(&format!("IF {} THEN\n{body}END IF;", join(changed, " OR ")), INDENT)
@@ -171,7 +174,9 @@ impl<'a> Step<'a> {
     }
 
     fn log_each(&self, logged: &Logged, rows: &str, last: usize, further: &str) -> String {
-        let key = join(logged.key.iter().map(|k| format!("t{last}.{}", quote(k))), ", ");
+        let key = logged.key.iter().zip(&logged.types);
+        let key = key.map(|(k, of)| Comparison::of(of).logged(&format!("t{last}.{}", quote(k))));
+        let key = join(key, ", ");
         let further = match further {
             "" => String::new(),
             _ => indented(&format!("IF highwater_found THEN\n{}END IF;", indented(further, 1)), 1),
@@ -206,8 +211,11 @@ fn joined(way: &[&Edge], row: &str) -> String {
     let mut first = String::new();
     for (i, edge) in way.iter().enumerate() {
         let (n, parent) = (i + 1, if i == 0 { row.to_string() } else { format!("t{i}") });
-        let same =
-            edge.columns.iter().map(|(child, of)| format!("t{n}.{} = {parent}.{}", quote(child), quote(of)));
+        let same = edge.columns.iter().map(|link| {
+            let (child, of) =
+                (format!("t{n}.{}", quote(&link.child)), format!("{parent}.{}", quote(&link.parent)));
+            if i == 0 { link.how.is_of_row(&child, &of) } else { format!("{child} = {of}") }
+        });
         let versions = if edge.versioned { " FOR SYSTEM_TIME ALL" } else { "" };
         let table = format!("{}.{}{versions} AS t{n}", quote(&edge.child.0), quote(&edge.child.1));
         let same = join(same, " AND ");

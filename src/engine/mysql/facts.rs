@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::capture::Trigger;
-use super::cascade::{Action, Edge, Graph, Place};
+use super::cascade::{Action, Edge, Graph, Link, Place};
+use super::comparison::Comparison;
 use super::connect::Flavour;
 use super::fault::{classify, code, is_missing};
 use super::fence::{self, State};
@@ -11,7 +12,7 @@ use super::names::Names;
 use super::numbers::{Numbers, pattern};
 use super::schema;
 use super::session::{Session, maybe, number, records, text};
-use super::value::{literal, quote};
+use super::value::{join, literal, quote};
 use crate::engine::Record;
 use crate::engine::template::fill;
 use crate::error::{Error, Result};
@@ -392,6 +393,7 @@ pub(super) async fn graph(session: &mut Session, names: &Names, flavour: Flavour
             }
         }
     }
+    set_comparisons(session, &mut edges).await?;
     if flavour == Flavour::Mariadb && !edges.is_empty() {
         let versioned = versioned(session, &known).await?;
         for edge in &mut edges {
@@ -399,6 +401,31 @@ pub(super) async fn graph(session: &mut Session, names: &Names, flavour: Flavour
         }
     }
     Ok(Graph::new(edges, flavour))
+}
+
+/// Notes how the columns of foreign keys compare.
+async fn set_comparisons(session: &mut Session, edges: &mut [Edge]) -> Result<()> {
+    let databases: BTreeSet<String> = edges.iter().map(|edge| literal(&edge.parent.0)).collect();
+    if databases.is_empty() {
+        return Ok(());
+    }
+    let sql = format!(
+        "SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, COLUMN_TYPE FROM information_schema.COLUMNS \
+         WHERE TABLE_SCHEMA IN ({}) AND DATA_TYPE IN ('timestamp', 'enum', 'set')",
+        join(databases, ", ")
+    );
+    let mut known = BTreeMap::new();
+    for row in session.query(sql).await? {
+        let part = |i| text(&row, i).map(str::to_string);
+        known.insert(((part(0)?, part(1)?), part(2)?), Comparison::of(text(&row, 3)?));
+    }
+    for edge in edges {
+        for link in &mut edge.columns {
+            let how = known.get(&(edge.parent.clone(), link.parent.clone()));
+            link.how = how.copied().unwrap_or(Comparison::Plain);
+        }
+    }
+    Ok(())
 }
 
 /// The system-versioned tables of databases.
@@ -441,7 +468,7 @@ async fn edges_of(session: &mut Session, database: &str) -> Result<Vec<Edge>> {
                 last = Some(name);
             }
             let edge = edges.last_mut().ok_or_else(|| Error::failed("a foreign key without columns"))?;
-            edge.columns.push((column(4)?, column(7)?));
+            edge.columns.push(Link { child: column(4)?, parent: column(7)?, how: Comparison::Plain });
         }
     }
     for edge in &mut edges {

@@ -1,6 +1,7 @@
 //! How the target's row of a key is found: key columns by the staged key or by what an expression makes
 //! of it, and in a target that several tables share by the constants of this one.
 
+use super::comparison::Comparison;
 use super::connect::Flavour;
 use super::stage::key_type;
 use super::types::{Kind, raw_key};
@@ -41,9 +42,8 @@ pub(super) struct Match {
     pub(super) type_name: String,
     /// What it is compared with, as SQL.
     value: String,
-    /// Whether both are an ENUM of the same labels, which compare by number too: labels compare as texts,
-    /// where number 0 would be the label '', if there is one.
-    is_numbered: bool,
+    /// How they compare: by number where both are an ENUM of the same labels.
+    how: Comparison,
     /// Whether it has the same value for every row of the table.
     pub(super) is_constant: bool,
 }
@@ -53,19 +53,23 @@ impl Match {
     /// expression makes of a key's column, given its place among the carried ones.
     pub(super) fn all(table: &TablePlan, carried: impl Fn(usize) -> String) -> Vec<Self> {
         let of = |(pair, staged): (&ColumnPair, Staged)| {
-            let is_enum = matches!(Kind::of(&pair.target_type), Kind::Enum(_));
-            let (value, is_numbered) = match (staged, pair.is_constant(), &pair.expression) {
-                (_, true, Some(constant)) => (constant.clone(), false),
-                (Staged::Key(k), ..) => {
-                    (format!("s.k{}", k + 1), is_enum && pair.source_type == pair.target_type)
+            let own = match Kind::of(&pair.target_type) {
+                Kind::Enum(_) => Comparison::ByNumber,
+                _ => Comparison::Plain,
+            };
+            let (value, how) = match (staged, pair.is_constant(), &pair.expression) {
+                (_, true, Some(constant)) => (constant.clone(), Comparison::Plain),
+                (Staged::Key(k), ..) if pair.source_type == pair.target_type => {
+                    (format!("s.k{}", k + 1), own)
                 }
-                (Staged::Carried(c) | Staged::Also(c), ..) => (carried(c), is_enum),
+                (Staged::Key(k), ..) => (format!("s.k{}", k + 1), Comparison::Plain),
+                (Staged::Carried(c) | Staged::Also(c), ..) => (carried(c), own),
             };
             Match {
                 name: quote(&pair.target),
                 type_name: pair.target_type.clone(),
                 value,
-                is_numbered,
+                how,
                 is_constant: pair.is_constant(),
             }
         };
@@ -74,9 +78,7 @@ impl Match {
 
     /// That the column of `t` has the value.
     fn condition(&self) -> String {
-        let Match { name, value, .. } = self;
-        let number = if self.is_numbered { format!(" AND t.{name}+0 = {value}+0") } else { String::new() };
-        format!("t.{name} = {value}{number}")
+        self.how.same(&format!("t.{}", self.name), &self.value)
     }
 }
 

@@ -19,6 +19,7 @@ mod catalog;
 mod changed;
 mod checks;
 mod chunks;
+mod comparison;
 mod connect;
 mod counters;
 mod create;

@@ -7,6 +7,7 @@ use sqlx::mysql::MySqlRow;
 use sqlx::{AssertSqlSafe, Either};
 use tokio::sync::mpsc;
 
+use super::comparison::Comparison;
 use super::flush::Position;
 use super::log::{self, Log, MOST_RANGES, Opened, beyond, seen, settle};
 use super::pin;
@@ -117,8 +118,9 @@ impl KeyColumns {
 
     /// That the key of `t` is `k1, k2, ..` of `log`.
     fn is_logged(&self, t: &str, log: &str) -> String {
-        let same =
-            |(i, (name, _)): (usize, &(String, Kind))| format!("{t}.{} = {log}.k{}", quote(name), i + 1);
+        let same = |(i, (name, kind)): (usize, &(String, Kind))| {
+            Comparison::of_kind(kind).same(&format!("{t}.{}", quote(name)), &format!("{log}.k{}", i + 1))
+        };
         join(self.columns.iter().enumerate().map(same), " AND ")
     }
 

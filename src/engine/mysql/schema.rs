@@ -7,7 +7,9 @@ use super::connect::{Flavour, Server};
 use super::session::{Session, flag, maybe, text};
 use crate::engine::Record;
 use crate::error::Result;
-use crate::model::{Column, ForeignKey, Generation, Schema, Table, TableKind, TableName, UniqueIndex};
+use crate::model::{
+    Column, ForeignKey, Generation, Schema, Table, TableKind, TableName, Transfer, UniqueIndex,
+};
 
 /// What the names of highwater's own tables and triggers begin with, whatever the migration.
 const OWN_TABLES: &str = "highwater_ledger";
@@ -116,6 +118,7 @@ pub(super) fn column(row: &Record) -> Result<Column> {
             (false, true) => Generation::Identity,
             (false, false) => Generation::Plain,
         },
+        transfer: Transfer::Any,
     })
 }
 

@@ -1,6 +1,7 @@
 //! The sequences by what they feed, against the values that are in use
 //! (docs/how-it-works.md, "sequences are checked by what they feed").
 
+use super::selection::user_path;
 use super::session::{Session, flag, maybe, number, text};
 use crate::engine::{Record, SequenceUse};
 use crate::error::{Error, Result};
@@ -37,7 +38,7 @@ async fn one(session: &mut Session, row: &Record, table: TableName, column: &str
         table.sql(),
         sequence.sql()
     );
-    let stands = session.row(sql).await?;
+    let stands = session.row(format!("{}; {sql}", user_path("pg_catalog"))).await?;
     let last: i64 = number(&stands, 0)?;
     let next = i128::from(last) + if flag(&stands, 1) { i128::from(increment) } else { 0 };
     let farthest = SequenceUse::whole(maybe(&stands, 2))?;

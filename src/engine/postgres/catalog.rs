@@ -6,7 +6,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, PgConnection, Row};
 
 use crate::model::{
-    CheckConstraint, Column, ForeignKey, Generation, Schema, Sequence, Table, TableKind, TableName,
+    CheckConstraint, Column, ForeignKey, Generation, Schema, Sequence, Table, TableKind, TableName, Transfer,
     UniqueIndex, quote, sql,
 };
 
@@ -107,6 +107,7 @@ async fn read_columns(
             has_default: row.try_get("has_default")?,
             default: row.try_get("default_value")?,
             generation,
+            transfer: if row.try_get("by_text")? { Transfer::Text } else { Transfer::Any },
         });
     }
     Ok(())

@@ -3,7 +3,6 @@
 
 use sqlx::{PgConnection, Row};
 
-use super::selection::user_path;
 use super::shape::{Shape, place};
 use super::statements::{Pick, Script, Which, make_temporary};
 use crate::model::{Staged, TablePlan, quote};
@@ -121,7 +120,6 @@ impl Shape {
         let values = values.chain((0..self.carried.len()).map(|n| format!(", s.c{n}")));
         let values = values.chain((0..self.looked_up.len()).map(|n| format!(", l.x{n}")));
         script.then(format!("DELETE FROM {}", self.resolved()));
-        script.then(user_path("pg_catalog"));
         script.then(format!(
             "WITH {}, hw_fresh AS MATERIALIZED (SELECT s.hw_n FROM {} WHERE NOT {stands}), \
              hw_looked AS MATERIALIZED (SELECT changed.hw_n{} FROM changed) \
@@ -133,9 +131,8 @@ impl Shape {
             values.collect::<String>(),
             self.converted(Which::Present, pick, true),
         ));
-        script.then(OWN_PATH);
     }
 }
 
-/// Sets the search path that our own statements are written for.
+/// Sets the search path under which the catalogue is read: types are shown with their schema.
 pub(super) const OWN_PATH: &str = "SET LOCAL search_path = pg_catalog";

@@ -3,6 +3,7 @@
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use super::connect::classify;
+use super::selection::user_path;
 use super::sqlstate;
 use super::target::Shared;
 use crate::engine::Definition;
@@ -40,8 +41,8 @@ pub(super) async fn attempt_all(shared: &Shared, definitions: &[Definition]) -> 
     let failed = |e| classify(e, &shared.place);
     let mut connection = shared.acquire().await?;
     let mut transaction = connection.begin().await.map_err(failed)?;
-    let settings = "SET LOCAL check_function_bodies = off; SET LOCAL lock_timeout = '2s'";
-    sqlx::raw_sql(settings).execute(&mut *transaction).await.map_err(failed)?;
+    let settings = format!("{}; SET LOCAL lock_timeout = '2s'", in_force());
+    sqlx::raw_sql(AssertSqlSafe(settings)).execute(&mut *transaction).await.map_err(failed)?;
     let mut found = Vec::new();
     for definition in definitions {
         let mut part = transaction.begin().await.map_err(failed)?;
@@ -80,9 +81,14 @@ fn is_there_already(code: &str) -> bool {
     matches!(code, "42P07" | "42P06" | "42723" | "42710" | "42701" | "42P16")
 }
 
+/// The settings that definitions are run under.
+fn in_force() -> String {
+    format!("SET LOCAL check_function_bodies = off; {}", user_path("pg_catalog"))
+}
+
 async fn attempt(connection: &mut PgConnection, sql: &str) -> Result<(), sqlx::Error> {
     let sql = sql.trim_end().trim_end_matches(';');
-    let all = format!("BEGIN; SET LOCAL check_function_bodies = off; {sql}\n; COMMIT");
+    let all = format!("BEGIN; {}; {sql}\n; COMMIT", in_force());
     let Err(error) = sqlx::raw_sql(AssertSqlSafe(all)).execute(&mut *connection).await else { return Ok(()) };
     sqlx::raw_sql("ROLLBACK").execute(connection).await?;
     Err(error)

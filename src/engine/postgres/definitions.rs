@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::pg_dump;
-use super::session::{Session, maybe, text};
+use super::session::{Session, name_list, text};
 use super::source::PostgresSource;
 use super::split::{Entry, entries};
 use crate::engine::template::fill;
@@ -97,8 +97,7 @@ impl Known {
             known.tables.insert((text(&row, 0)?.to_string(), text(&row, 1)?.to_string()), label);
         }
         for row in session.query(include_str!("../../../sql/postgres/dumped_indexes.sql")).await? {
-            let columns = maybe(&row, 3).unwrap_or_default().split('\n').map(str::to_string).collect();
-            let index = Index { table: text(&row, 1)?.to_string(), columns };
+            let index = Index { table: text(&row, 1)?.to_string(), columns: name_list(&row, 3)? };
             known.indexes.insert((text(&row, 0)?.to_string(), text(&row, 2)?.to_string()), index);
         }
         if !whole {

@@ -3,9 +3,7 @@
 use sqlx::PgConnection;
 
 use super::catalog;
-use super::changed::OWN_PATH;
 use super::probe::one_statement;
-use super::selection::user_path;
 use super::shape::{Found, Shape, read_columns};
 use super::statements::{Pick, Script, Which, make_temporary};
 use super::whole::Whole;
@@ -169,7 +167,6 @@ impl Shape {
     }
 
     fn find_owners(&self, script: &mut Script, which: Which, pick: Pick<'_>) {
-        script.then(user_path("pg_catalog"));
         for (place, further) in self.further.iter().enumerate() {
             let owners = self.owners(place);
             script.then(format!("DELETE FROM {owners}"));
@@ -179,14 +176,12 @@ impl Shape {
                 further.matched()
             ));
         }
-        script.then(OWN_PATH);
     }
 
     /// Finds what should stand in the further targets for present keys.
     pub(super) fn want(&self, pick: Pick<'_>) -> Script {
         let mut script = Script::default();
         self.find_owners(&mut script, Which::Present, pick);
-        script.then(user_path("pg_catalog"));
         for (place, further) in self.further.iter().enumerate() {
             let wanted = self.wanted(place);
             let names: Vec<String> = (0..further.columns.len()).map(|n| format!("w{n}")).collect();
@@ -202,7 +197,6 @@ impl Shape {
             ));
             script.then(format!("ANALYZE {}, {wanted}", self.owners(place)));
         }
-        script.then(OWN_PATH);
         script
     }
 

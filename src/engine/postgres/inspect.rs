@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::capture::VERSION;
 use super::connect::literal;
 use super::facts;
-use super::session::{Session, flag, maybe, number, text};
+use super::session::{Session, flag, maybe, name_list, number, text};
 use super::source::{PostgresSource, Standing};
 use crate::engine::template::fill;
 use crate::engine::{Fault, Verdict};
@@ -268,7 +268,7 @@ async fn column_faults(
         let place: usize = number(&row, 0)?;
         let (Some(columns), Some(keys)) = (live.get_mut(place), keys.get_mut(place)) else { continue };
         match maybe(&row, 5) {
-            Some(index) => keys.push(index.split('\n').map(str::to_string).collect()),
+            Some(_) => keys.push(name_list(&row, 5)?),
             None => {
                 let column = Live {
                     type_name: text(&row, 2)?.to_string(),

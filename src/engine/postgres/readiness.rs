@@ -7,6 +7,7 @@ use sqlx::{AssertSqlSafe, PgConnection, Row};
 
 use super::catalog::key_columns;
 use super::connect::{Side, classify};
+use super::selection::{ROLE_PATH, path_note};
 use super::target::{Shared, begin};
 use crate::engine::{CaptureHere, Survey};
 use crate::error::{Policy, Result};
@@ -31,6 +32,8 @@ pub(super) async fn survey(
     if let Some(names) = whole.try_get::<Option<String>, _>("event_triggers").map_err(failed)? {
         survey.blockers.extend(refusal(shared, &mut connection, &names).await?);
     }
+    let path: String = sqlx::query_scalar(ROLE_PATH).fetch_one(&mut *connection).await.map_err(failed)?;
+    survey.notes.push(path_note(&shared.place, &path));
     of_capture(&mut survey, shared, capture);
     let there = targets(plan, schema);
     let names: Vec<String> = there.iter().map(|(_, target)| target.sql()).collect();

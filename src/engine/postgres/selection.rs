@@ -26,11 +26,9 @@ impl<'a> Selection<'a> {
         is_computed(self.table)
     }
 
-    /// Sets the search path for the statement: the key's operators first, then, where the operator's SQL
-    /// is in it, what the role would have.
+    /// Sets the search path for the statement: the key's operators first, then what the role would have.
     pub(super) fn path(&self) -> String {
-        let own = operator_path(self.key);
-        if self.is_computed() { user_path(&own) } else { format!("SET LOCAL search_path = {own}") }
+        user_path(&operator_path(self.key))
     }
 
     /// The rows for which `condition` (on the table as `t`) holds.
@@ -177,13 +175,25 @@ fn guarded(value: &str, present: Option<&str>) -> String {
     }
 }
 
-/// Sets the search path to `first` and what the role would have besides, until the transaction ends.
+/// Sets the search path to `first` and what the role would have besides, until the transaction ends. That is for
+/// whatever touches users' rows. Functions in their indexes, CHECKs, domains and generated columns may name other
+/// functions without a schema, as the application's sessions find them; already the planner looks into those
+/// of an index. Our own names have their schema everywhere.
 pub(super) fn user_path(first: &str) -> String {
     format!(
         "SELECT pg_catalog.set_config('search_path', pg_catalog.concat_ws(', ', {}, nullif(s.reset_val, '')), true) \
          FROM pg_catalog.pg_settings AS s WHERE s.name = 'search_path'",
         literal(first)
     )
+}
+
+/// The path that [`user_path`] adds, as one text.
+pub(super) const ROLE_PATH: &str =
+    "SELECT s.reset_val FROM pg_catalog.pg_settings AS s WHERE s.name = 'search_path'";
+
+/// What `plan` says of it.
+pub(super) fn path_note(place: &str, path: &str) -> String {
+    format!("{place}: rows are read and written under search_path = {path}")
 }
 
 /// The table as what stands behind FROM: without those that inherit from it, which are carried apart.

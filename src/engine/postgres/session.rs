@@ -140,6 +140,13 @@ fn record(row: &PgRow) -> Result<Record> {
         .collect()
 }
 
+/// A list of names in a record, which the server has written as JSON: a name may hold anything. NULL is none.
+pub(super) fn name_list<T: FromIterator<String>>(record: &Record, column: usize) -> Result<T> {
+    let list: Vec<String> = serde_json::from_str(maybe(record, column).unwrap_or("[]"))
+        .map_err(|e| Error::failed("a list of names can't be read").because(e))?;
+    Ok(list.into_iter().collect())
+}
+
 /// A boolean in a record; NULL is false.
 pub(super) fn flag(record: &Record, column: usize) -> bool {
     maybe(record, column) == Some("t")

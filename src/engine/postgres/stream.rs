@@ -6,7 +6,7 @@ use super::capture::each;
 use super::copy_out::{Blocks, Rows};
 use super::facts::{self, KeyColumn};
 use super::read::{Reading, typed};
-use super::selection::{Selection, from};
+use super::selection::{Selection, from, user_path};
 use super::session::number;
 use super::source::PostgresSource;
 use crate::engine::Origin;
@@ -27,13 +27,17 @@ pub(super) async fn chunks(source: &PostgresSource, table: &TablePlan, rows: u64
     let bare = each(&key, |_, name| format!("c.{name}"));
     let (rows, table) = (rows.max(1), from(table));
     let mut cuts: Vec<Key> = Vec::new();
+    session
+        .execute(format!(
+            "BEGIN READ ONLY; SET LOCAL lock_timeout = '30s'; SET LOCAL enable_seqscan = off; \
+             SET LOCAL enable_bitmapscan = off; {}",
+            user_path(&operator_path(&key))
+        ))
+        .await?;
     let answer = session
         .query(format!(
-            "BEGIN READ ONLY; SET LOCAL lock_timeout = '30s'; SET LOCAL search_path = {}; SET LOCAL enable_seqscan = off; \
-             SET LOCAL enable_bitmapscan = off;
-             SELECT {bare} FROM (SELECT {names}, row_number() OVER (ORDER BY {names}) AS hw_place FROM {table} AS t) AS c \
-             WHERE c.hw_place % {rows} = 1 % {rows} AND c.hw_place > 1 ORDER BY {bare}; COMMIT",
-            operator_path(&key)
+            "SELECT {bare} FROM (SELECT {names}, row_number() OVER (ORDER BY {names}) AS hw_place FROM {table} AS t) AS c \
+             WHERE c.hw_place % {rows} = 1 % {rows} AND c.hw_place > 1 ORDER BY {bare}; COMMIT"
         ))
         .await?;
     session.close();
@@ -48,7 +52,8 @@ pub(super) async fn chunks(source: &PostgresSource, table: &TablePlan, rows: u64
 pub(super) async fn count(source: &PostgresSource, table: &TablePlan) -> Result<u64> {
     let mut session = source.session().await?;
     let begin = source.begin_read(&mut session).await?;
-    let row = session.row(format!("{begin} SELECT count(*) FROM {}; COMMIT", from(table))).await?;
+    let path = user_path("pg_catalog");
+    let row = session.row(format!("{begin} {path}; SELECT count(*) FROM {}; COMMIT", from(table))).await?;
     session.close();
     number(&row, 0)
 }

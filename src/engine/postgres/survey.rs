@@ -8,6 +8,7 @@ use super::facts::{self, MemberKind, Subject};
 use super::inspect::{is_ours, registered};
 use super::install;
 use super::prove;
+use super::selection::{ROLE_PATH, path_note, user_path};
 use super::session::{Session, flag, maybe, number, text};
 use super::source::{PostgresSource, Standing};
 use crate::engine::Survey;
@@ -33,6 +34,8 @@ pub(super) async fn survey(source: &PostgresSource, schema: &Schema, plan: &Plan
     let subjects = facts::subjects(&mut session, plan).await?;
     let installed = in_force(source, &mut session, &standing, &subjects, &mut found).await?;
     let role = general(source, &mut session, &standing, &subjects, &mut found).await?;
+    let path = session.row(ROLE_PATH).await?;
+    found.notes.push(path_note(&source.place, text(&path, 0)?));
     let asked = Asked { subjects: &subjects, standing: &standing, installed, role: quote(&role) };
     let rights = rights(&mut session, &subjects).await?;
     for subject in &subjects {
@@ -41,6 +44,7 @@ pub(super) async fn survey(source: &PostgresSource, schema: &Schema, plan: &Plan
     asked.inheritance(schema, plan, &mut found);
     asked.silenced(&mut found);
     incomparable_keys(&mut session, schema, plan, &subjects, &mut found).await?;
+    too_wide(plan, &mut found);
     unreadable_sequences(source, &mut session, &asked.role, &mut found).await?;
     session.close();
     // What can't be fenced now can be copied and replayed: only a fenced final sync is refused for it.
@@ -52,6 +56,23 @@ pub(super) async fn survey(source: &PostgresSource, schema: &Schema, plan: &Plan
         tried => tried?,
     }
     Ok(found)
+}
+
+/// As many columns as a table can have.
+const MOST_COLUMNS: usize = 1600;
+
+/// Changed rows wait in a temporary table: what is carried, the key beside it, and three columns of ours.
+fn too_wide(plan: &Plan, found: &mut Survey) {
+    for table in plan.tables.iter().filter(|t| !t.key.is_empty()) {
+        let carried = table.columns.len();
+        if carried + table.key.len() + table.rule.also.len() + 3 > MOST_COLUMNS {
+            let what = format!(
+                "its {carried} columns and its key don't fit into the {MOST_COLUMNS} columns that a table can have: \
+                 changed rows wait in a table with both"
+            );
+            found.blockers.push(Finding::of(&table.source, what, "add the table to `exclude`"));
+        }
+    }
 }
 
 /// Keys that a rule names are of any type. The trigger of an update compares them, so one that the
@@ -76,9 +97,10 @@ async fn incomparable_keys(
         let order: Vec<String> = subject.key.iter().map(|c| format!("o.{}", quote(&c.name))).collect();
         let tried = session
             .query(format!(
-                "EXPLAIN SELECT FROM {name} AS o FULL JOIN {name} AS n ON {} ORDER BY {}",
+                "{path}; EXPLAIN SELECT FROM {name} AS o FULL JOIN {name} AS n ON {} ORDER BY {}",
                 same.join(" AND "),
                 order.join(", "),
+                path = user_path("pg_catalog"),
                 name = table.source.sql()
             ))
             .await;

@@ -8,7 +8,8 @@ use sqlx::pool::PoolConnection;
 use sqlx::{AssertSqlSafe, PgPool, Postgres, Row};
 
 use super::connect::{self, Side, classify, literal};
-use super::session::Session;
+use super::selection::user_path;
+use super::session::{Session, flag, number};
 use super::shape::Shape;
 use super::tx::PgTx;
 use super::{behind, catalog, define, lease, probe, readiness, script};
@@ -159,8 +160,9 @@ pub(super) fn begin(migration: &str, silenced: bool) -> String {
     let silence = if silenced { "SET LOCAL session_replication_role = replica; " } else { "" };
     format!(
         "BEGIN ISOLATION LEVEL READ COMMITTED; {silence}SET LOCAL lock_timeout = '60s'; \
-         SET LOCAL highwater.applying = {}",
-        literal(migration)
+         SET LOCAL highwater.applying = {}; {}",
+        literal(migration),
+        user_path("pg_catalog")
     )
 }
 
@@ -276,16 +278,14 @@ impl Target for PostgresTarget {
 
     async fn is_empty(&self, table: &TablePlan) -> Result<bool> {
         let rows = self.own_rows(table).await?;
-        self.truth(format!("SELECT NOT EXISTS (SELECT FROM {rows})")).await
+        let found = self.ask(&format!("SELECT NOT EXISTS (SELECT FROM {rows})"), 1).await?;
+        Ok(found.first().is_some_and(|row| flag(row, 0)))
     }
 
     async fn count(&self, table: &TablePlan) -> Result<u64> {
         let rows = self.own_rows(table).await?;
-        let count: i64 = sqlx::query_scalar(AssertSqlSafe(format!("SELECT count(*) FROM {rows}")))
-            .fetch_one(&mut *self.shared.acquire().await?)
-            .await
-            .map_err(|e| self.failed(e))?;
-        Ok(count.unsigned_abs())
+        let found = self.ask(&format!("SELECT count(*) FROM {rows}"), 1).await?;
+        number(found.first().ok_or_else(|| Error::failed("a count without an answer"))?, 0)
     }
 
     async fn digest(&self, table: &TablePlan, columns: &[&str]) -> Result<String> {

@@ -9,7 +9,9 @@ use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgRow, Postgres};
 use sqlx::{AssertSqlSafe, Either, PgConnection, Row, TypeInfo, ValueRef};
 
+use super::changed::OWN_PATH;
 use super::connect::classify;
+use super::selection::user_path;
 use super::sequences;
 use super::shape::{Shape, plan_tag};
 use super::statements::{Pick, lock_and_fingerprint};
@@ -150,9 +152,11 @@ impl PgTx {
 
     async fn read_shape(&mut self, table: &TablePlan, fingerprint: String) -> Result<Arc<Shape>> {
         let place = self.place(Some(table));
+        self.run(OWN_PATH.to_string(), None).await?;
         self.answered = false;
         let shape = Shape::read(self.connection()?, table, fingerprint, |e| classify(e, &place)).await?;
         self.answered = true;
+        self.run(user_path("pg_catalog"), None).await?;
         let shape = Arc::new(shape);
         self.shared.remember(plan_tag(table), shape.clone());
         Ok(shape)

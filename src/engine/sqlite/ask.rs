@@ -6,12 +6,12 @@ use sha2::{Digest, Sha256};
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{AssertSqlSafe, Column, Executor, Row, SqlSafeStr, Statement};
 
-use super::capture::MET;
 use super::catalog::affinity;
 use super::connect::Db;
 use super::fault::Doing;
 use super::log::{self, Log};
 use super::read::{MOST_VARIABLES, key_values, reads};
+use super::replaced::MET;
 use super::select::enclosed;
 use super::source::Inner;
 use super::value::{self, decode_all, integer};

@@ -1,12 +1,12 @@
 //! What capture is made of: the statements for each table, as [`super::install`] runs them, as
 //! `plan --ddl` prints them, and as [`super::inspect`] expects to find them.
 //!
-//! Triggers write keys; the log's key columns have no type, so that a key keeps its storage class. A
-//! row that REPLACE removes is found by BEFORE triggers, by every unique index: no DELETE trigger fires
-//! for it unless the writer has `recursive_triggers` on.
+//! Triggers write keys; the log's key columns have no type, so that a key keeps its storage class.
+//! [`super::replaced`] finds the rows that REPLACE removes.
 
-use super::catalog::{Entry, KeyColumn, Shape, Unique};
+use super::catalog::{Entry, KeyColumn, Shape};
 use super::parse;
+use super::replaced::Replaced;
 use super::value;
 use crate::engine::template::fill;
 use crate::error::{Error, Result};
@@ -143,10 +143,10 @@ impl Names {
         let log = self.log(&shape.name);
         let key = plan.key.iter().map(String::as_str).collect::<Vec<_>>();
         let (new_key, old_key) = (columns("NEW", &key), columns("OLD", &key));
-        // A key that the operator named is told apart as bytes, whatever its column's own collation says.
-        let how = if shape.key_columns(&key).is_some() { "" } else { " COLLATE BINARY" };
-        let changed = key.iter().map(|k| format!("NEW.{0} IS NOT OLD.{0}{how}", quote(k)));
-        let changed = value::join(changed, " OR ");
+        let told_apart = shape.told_apart(&key).ok_or_else(|| {
+            Error::table("a column of its key is gone").remedy("`highwater plan` shows both sides")
+        })?;
+        let changed = changed(&told_apart);
         let log_columns: String = (1..=key.len()).map(|n| format!("\n    k{n},")).collect();
         let table = quote(&shape.name);
         let mut pairs = vec![
@@ -167,7 +167,7 @@ impl Names {
         if key.is_empty() {
             triggers = make(include_str!("../../../sql/sqlite/capture_whole.sql"), &pairs);
         } else {
-            let replaced = Replaced::find(shape, &key, &log)?;
+            let replaced = Replaced::find(shape, &told_apart, &log)?;
             if let Some(replaced) = replaced {
                 pairs.push(("replaced by insert", replaced.by_insert));
                 pairs.push(("replaced by update", replaced.by_update));
@@ -186,107 +186,6 @@ impl Names {
     }
 }
 
-/// The kind of an entry that is no change: a row with that key was there when one was about to be inserted.
-pub(super) const MET: char = 'K';
-
-/// The bodies of the triggers that find rows which REPLACE is about to remove.
-struct Replaced {
-    by_insert: String,
-    by_update: String,
-    when: String,
-}
-
-impl Replaced {
-    /// `None` when nothing can be in a new row's way.
-    fn find(shape: &Shape, key: &[&str], log: &str) -> Result<Option<Self>> {
-        let kind = |is_key: bool| if is_key { MET } else { 'R' };
-        let own = shape.key_index(key);
-        // The rowid can be given even where no column names it; the column that does may not be the key.
-        let named = shape.rowid_column.as_deref();
-        let rowid = named.map(quote).or_else(|| shape.rowid().map(ToString::to_string));
-        let by_rowid = rowid.as_ref().map(|rowid| {
-            (kind(named.is_some_and(|column| key == [column])), format!("t.{rowid} = NEW.{rowid}"))
-        });
-        let mut conditions: Vec<(char, String)> = by_rowid.into_iter().collect();
-        for index in &shape.unique {
-            let is_key = own.is_some_and(|own| std::ptr::eq(index, own));
-            conditions.push((kind(is_key), in_the_way(shape, index)?));
-        }
-        if conditions.is_empty() {
-            return Ok(None);
-        }
-        let names = key_names("", key.len());
-        let found = columns("t", key);
-        let itself = value::join(key.iter().map(|k| format!("t.{0} IS OLD.{0}", quote(k))), " AND ");
-        let body = |more: &str| {
-            let statement = |(kind, condition): &(char, String)| {
-                format!(
-                    "    INSERT INTO {} (kind, {names}) SELECT '{kind}', {found} FROM {} AS t WHERE {condition}{more};",
-                    quote(log),
-                    quote(&shape.name)
-                )
-            };
-            value::join(conditions.iter().map(statement), "\n")
-        };
-        Ok(Some(Replaced {
-            by_insert: body(""),
-            by_update: body(&format!(" AND NOT ({itself})")),
-            when: when(&shape.unique, rowid.as_deref()),
-        }))
-    }
-}
-
-/// An update that leaves all indexed columns alone is in nobody's way. What an expression or a partial
-/// index looks at is not known, so then every update is looked at.
-fn when(indexes: &[Unique], rowid: Option<&str>) -> String {
-    if !indexes.iter().all(Unique::is_plain) {
-        return String::new();
-    }
-    let columns = indexes.iter().flat_map(|u| u.columns().unwrap_or_default()).map(|c| quote(&c));
-    let changed = rowid.map(ToString::to_string).into_iter().chain(columns);
-    // As bytes: an index may tell values apart that the column's own collation does not.
-    let changed = changed.map(|c| format!("NEW.{c} IS NOT OLD.{c} COLLATE BINARY"));
-    format!("\nWHEN {}", value::join(changed, " OR "))
-}
-
-/// The condition under which a row `t` has the same place in a unique index as the new row.
-fn in_the_way(shape: &Shape, index: &Unique) -> Result<String> {
-    let fault = || {
-        Error::table(format!("its unique index {} can't be understood: {:?}", index.name, index.sql))
-            .remedy("add the table to `exclude`, or drop the index for the time of the migration")
-    };
-    let needs_text = !index.is_plain();
-    let text = match (&index.sql, needs_text) {
-        (Some(sql), true) => {
-            Some(parse::index(sql).filter(|t| t.terms.len() == index.terms.len()).ok_or_else(fault)?)
-        }
-        (None, true) => return Err(fault()),
-        (_, false) => None,
-    };
-    let mut conditions = Vec::new();
-    for (i, term) in index.terms.iter().enumerate() {
-        let collation = quote(&term.collation);
-        conditions.push(match (&term.column, &text) {
-            (Some(column), _) => format!("t.{0} = NEW.{0} COLLATE {collation}", quote(column)),
-            (None, Some(text)) => {
-                let term = &text.terms[i];
-                // The same expression over a row of the new values.
-                format!("({term}) = (SELECT {term} FROM ({}) AS t) COLLATE {collation}", new_row(shape))
-            }
-            (None, None) => return Err(fault()),
-        });
-    }
-    if let Some(filter) = text.and_then(|t| t.filter) {
-        conditions.push(format!("({filter})"));
-    }
-    Ok(value::join(conditions, " AND "))
-}
-
-fn new_row(shape: &Shape) -> String {
-    let columns = shape.columns.iter().map(|c| format!("NEW.{0} AS {0}", quote(&c.name)));
-    format!("SELECT {}", value::join(columns, ", "))
-}
-
 /// `k1, k2`, each with `before` in front.
 pub(super) fn key_names(before: &str, count: usize) -> String {
     value::join((1..=count).map(|n| format!("{before}k{n}")), ", ")
@@ -301,7 +200,14 @@ pub(super) fn same_key(key: &[KeyColumn], t: &str, other: &str, before: &str) ->
     value::join(same, " AND ")
 }
 
-fn columns(row: &str, names: &[&str]) -> String {
+/// That an update changes the key: by the rules of the index, which a column's own collation may not be.
+fn changed(key: &[KeyColumn]) -> String {
+    let changed = key.iter().map(|k| format!("NEW.{0} IS NOT OLD.{0}{1}", quote(&k.name), k.collate));
+    value::join(changed, " OR ")
+}
+
+/// `row.name` for each name.
+pub(super) fn columns(row: &str, names: &[&str]) -> String {
     value::join(names.iter().map(|name| format!("{row}.{}", quote(name))), ", ")
 }
 

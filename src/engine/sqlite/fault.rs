@@ -55,6 +55,15 @@ pub(super) fn is_missing(error: &sqlx::Error) -> bool {
     error.as_database_error().is_some_and(|e| e.message().contains("no such table"))
 }
 
+/// Whether the statement named something that only the application defines.
+pub(super) fn is_applications(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(|e| names_unknown(e.message()))
+}
+
+fn names_unknown(message: &str) -> bool {
+    ["no such collation", "no such function", "unknown function"].iter().any(|m| message.contains(m))
+}
+
 /// What a result code means and what can be done; the low byte is the primary code.
 fn meaning(code: i32, message: &str) -> (Kind, Option<&'static str>) {
     match code & 0xff {
@@ -65,15 +74,10 @@ fn meaning(code: i32, message: &str) -> (Kind, Option<&'static str>) {
         1 if message.contains("no such column") || message.contains("has no column") => {
             (Kind::Table, Some("was the column dropped or renamed?"))
         }
-        1 if ["no such collation", "no such function", "unknown function"]
-            .iter()
-            .any(|m| message.contains(m)) =>
-        {
-            (
-                Kind::Table,
-                Some("the application defines it and highwater has no such one: add the table to `exclude`"),
-            )
-        }
+        1 if names_unknown(message) => (
+            Kind::Table,
+            Some("the application defines it and highwater has no such one: add the table to `exclude`"),
+        ),
         // BUSY, LOCKED, SCHEMA, INTERRUPT, NOMEM.
         5 | 6 | 17 => (Kind::Unavailable, Some("somebody holds the file's lock; it is tried again")),
         7 | 9 => (Kind::Unavailable, None),

@@ -35,6 +35,7 @@ mod parse;
 mod pin;
 mod read;
 mod replace;
+mod replaced;
 mod schema;
 mod script;
 mod select;

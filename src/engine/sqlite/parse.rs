@@ -64,6 +64,21 @@ pub(super) fn is_autoincrement(create_table: &str) -> bool {
     tokens(create_table).iter().any(|t| t.is("AUTOINCREMENT"))
 }
 
+/// The names that an expression may mention: its words and what is in quotes.
+pub(super) fn mentioned(expression: &str) -> Vec<String> {
+    tokens(expression).iter().map(|token| bare(token.text)).collect()
+}
+
+/// Whether an expression is a literal that means the same everywhere: a number, a text, a blob.
+pub(super) fn is_literal(sql: &str) -> bool {
+    let sql = sql.trim();
+    let number = sql.strip_prefix(['-', '+']).unwrap_or(sql);
+    let is_number = number.starts_with(|c: char| c.is_ascii_digit() || c == '.')
+        && number.chars().all(|c| c.is_ascii_alphanumeric() || c == '.');
+    let text = sql.strip_prefix(['x', 'X']).unwrap_or(sql);
+    is_number || (text.starts_with('\'') && quoted(text, '\'') == text.len())
+}
+
 /// The name of what `CREATE TRIGGER "name" ..` makes.
 pub(super) fn made_name(create: &str) -> Option<String> {
     let name = tokens(create).get(2)?.text.strip_prefix('"')?.strip_suffix('"')?;
@@ -220,6 +235,16 @@ mod tests {
         );
         assert_eq!(collations(sql), [named("a", "nocase"), named("check", "RTRIM")]);
         assert_eq!(checks("CREATE TABLE t(a CHECK"), []);
+    }
+
+    #[test]
+    fn literals_are_told_from_expressions() {
+        for literal in ["1", "-1.5", "+.5e3", "0x1F", "'it''s'", "''", "x'00'", " 7 "] {
+            assert!(is_literal(literal), "{literal}");
+        }
+        for expression in ["1+2", "'a' || 'b'", "random()", "abc", "\"abc\"", "CURRENT_TIME", "NULL", "-x"] {
+            assert!(!is_literal(expression), "{expression}");
+        }
     }
 
     #[test]

@@ -7,11 +7,11 @@ use sqlx::AssertSqlSafe;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use tokio::sync::mpsc;
 
-use super::capture::MET;
 use super::catalog::{KeyColumn, Shape};
 use super::connect::{Db, Session};
 use super::fault::Doing;
 use super::log::{self, Log};
+use super::replaced::MET;
 use super::select::{Reads, key_compare, key_list};
 use super::source::Inner;
 use super::value::{self, decode_all, integer, integers};

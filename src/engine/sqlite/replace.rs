@@ -269,5 +269,5 @@ pub(super) fn content(columns: &[String]) -> String {
             "CASE typeof({c}) WHEN 'text' THEN 't' || hex({c}) WHEN 'blob' THEN 'b' || hex({c}) ELSE quote({c}) END"
         )
     };
-    format!("({})", value::join(columns.iter().map(value), " || ',' || "))
+    format!("({})", value::balanced(columns.iter().map(value), " || ',' || "))
 }

@@ -11,7 +11,7 @@ use crate::engine::{Definition, Stage};
 use crate::error::Result;
 use crate::model::{
     CheckConstraint, Column, ForeignKey, Generation, Plan, Schema, Sequence, Table, TableKind, TableName,
-    TablePlan, UniqueIndex, quote,
+    TablePlan, Transfer, UniqueIndex, quote,
 };
 
 /// Up to so many rows are counted; larger tables are estimated.
@@ -29,7 +29,8 @@ pub(super) async fn schema(db: &Db) -> Result<Schema> {
     let mut tables = Vec::new();
     for shape in catalog.tables.iter().filter(|t| t.sort != Sort::Shadow && !is_own(&t.name)) {
         let (rows, bytes) = match shape.sort {
-            Sort::Ordinary => size(&mut session, shape).await.doing(&db.place, what)?,
+            // What the application alone can read is named by the survey, if the table is carried.
+            Sort::Ordinary => size(&mut session, shape).await.unwrap_or_default(),
             _ => (0, 0),
         };
         let id = id(shape, ledger);
@@ -80,6 +81,7 @@ fn column(shape: &Shape, column: &super::catalog::ShapeColumn, collations: &[(St
             (false, true) => Generation::Identity,
             (false, false) => Generation::Plain,
         },
+        transfer: Transfer::Any,
     }
 }
 
@@ -138,7 +140,7 @@ async fn size(session: &mut Session, shape: &Shape) -> Result<(u64, u64), sqlx::
         .iter()
         .filter(|c| !c.computed)
         .map(|c| format!("coalesce(octet_length({}), 0) + 1", quote(&c.name)));
-    let lengths = value::join(lengths, " + ");
+    let lengths = value::balanced(lengths, " + ");
     if lengths.is_empty() || rows == 0 {
         return Ok((rows, 0));
     }

@@ -46,6 +46,14 @@ pub(super) async fn source(db: &Db, names: &Names, plan: &Plan) -> Result<Survey
         if let Some(unknown) = unknown_collation(shape, &collations) {
             let what = format!("an index compares by {unknown}, which only the application knows");
             survey.blockers.push(Finding::of(&table.source, what, EXCLUDE));
+            continue;
+        }
+        let columns = source_columns(table);
+        compiles(&mut session, table, read(shape, &columns), "rows can't be read", &mut survey).await;
+        // The target's table will be like this one.
+        if table.create && catalog.user_triggers(&shape.name).next().is_none() {
+            compiles(&mut session, table, written(shape, &columns), "rows can't be written", &mut survey)
+                .await;
         }
     }
     for name in &plan.excluded {
@@ -100,18 +108,37 @@ async fn target_table(
         let what = format!("{} tells keys apart by another collation than the source", table.target);
         survey.blockers.push(Finding::of(&table.source, what, "give the key's columns the same collation"));
     }
-    // Compiles without running: finds functions and collations that only the application knows.
     let columns: Vec<String> = table.columns.iter().map(|c| quote(&c.target)).collect();
     let known = columns.iter().all(|c| shape.columns.iter().any(|k| quote(&k.name) == *c));
     if triggers.is_empty() && known && !columns.is_empty() {
-        let nulls = vec!["NULL"; columns.len()].join(", ");
-        let sql = format!("INSERT INTO {} ({}) VALUES ({nulls})", quote(&shape.name), columns.join(", "));
-        if let Err(error) = session.compile(sql).await {
-            let error = fault::classify(error, &session.place.clone(), "rows can't be written");
-            survey.blockers.push(finding(Some(table), &error));
-        }
+        compiles(session, table, written(shape, &columns), "rows can't be written", survey).await;
     }
     Ok(())
+}
+
+/// Compiles a statement without running it: finds functions and collations that only the application knows.
+async fn compiles(session: &mut Session, table: &TablePlan, sql: String, what: &str, survey: &mut Survey) {
+    if let Err(error) = session.compile(sql).await {
+        let error = fault::classify(error, &session.place.clone(), what);
+        survey.blockers.push(finding(Some(table), &error));
+    }
+}
+
+/// The carried columns as the source has them, as SQL.
+fn source_columns(table: &TablePlan) -> Vec<String> {
+    table.columns.iter().filter(|c| c.expression.is_none()).map(|c| quote(&c.source)).collect()
+}
+
+/// Reads rows of a table.
+fn read(shape: &Shape, columns: &[String]) -> String {
+    let columns = if columns.is_empty() { "1".to_string() } else { columns.join(", ") };
+    format!("SELECT {columns} FROM {}", quote(&shape.name))
+}
+
+/// Writes a row of a table.
+fn written(shape: &Shape, columns: &[String]) -> String {
+    let nulls = vec!["NULL"; columns.len()].join(", ");
+    format!("INSERT INTO {} ({}) VALUES ({nulls})", quote(&shape.name), columns.join(", "))
 }
 
 /// The collation that a type or a ` COLLATE ".."` names.

@@ -207,6 +207,14 @@ impl Target for SqliteTarget {
             Err(error) if fault::exists_already(&error) => {
                 session.undo().await.doing(&self.db.place, &what)?;
             }
+            // A table that is not carried, and its indexes: the application may know what it names.
+            Err(error)
+                if definition.table.is_none()
+                    && (fault::is_applications(&error) || fault::is_missing(&error)) =>
+            {
+                session.undo().await.doing(&self.db.place, &what)?;
+                return Ok(Some(format!("not made, only the application can ({error}): {}", definition.sql)));
+            }
             done => {
                 done.doing(&self.db.place, &what)?;
                 session.end().await.doing(&self.db.place, &what)?;

@@ -144,6 +144,18 @@ pub(super) fn from_key(key: &Key) -> Result<Vec<Value>> {
     key.iter().map(|literal| from_literal(literal)).collect()
 }
 
+/// How many parts of an expression are chained: SQLite takes expressions that are 1,000 levels deep.
+const CHAINED: usize = 50;
+
+/// `parts` with the `operator` between, in an expression that is not deep however many they are.
+pub(super) fn balanced(parts: impl IntoIterator<Item = String>, operator: &str) -> String {
+    let parts: Vec<String> = parts.into_iter().collect();
+    match parts.len() {
+        0..=CHAINED => join(parts, operator),
+        _ => join(parts.chunks(CHAINED).map(|some| format!("({})", some.join(operator))), operator),
+    }
+}
+
 /// `parts` with `separator` between.
 pub(super) fn join(parts: impl IntoIterator<Item = String>, separator: &str) -> String {
     let mut joined = String::new();

@@ -1,0 +1,4 @@
+UPDATE people SET name = 'Cid' WHERE name = 'cid';
+DELETE FROM people WHERE name = 'dora';
+INSERT INTO people VALUES ('DORA', 'again');
+DELETE FROM people WHERE name = 'FRED';

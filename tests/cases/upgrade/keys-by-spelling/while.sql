@@ -1,0 +1,1 @@
+UPDATE people SET name = 'BERT' WHERE name = 'bert';
