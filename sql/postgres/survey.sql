@@ -16,4 +16,5 @@ SELECT pg_is_in_recovery(),
      WHERE NOT EXISTS (
          SELECT FROM pg_subscription AS s JOIN pg_database AS d ON d.oid = s.subdbid
          WHERE d.datname <> current_database() AND o.roname ~ format('^pg_%s(_|$)', s.oid))),
-    (SELECT string_agg(format('%I', p.pubname), ', ' ORDER BY p.pubname) FROM pg_publication AS p WHERE p.puballtables)
+    (SELECT string_agg(format('%I', p.pubname), ', ' ORDER BY p.pubname) FROM pg_publication AS p WHERE p.puballtables),
+    current_setting('server_encoding') = 'SQL_ASCII'

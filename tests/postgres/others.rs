@@ -184,3 +184,24 @@ async fn published_targets_without_a_key_are_told() {
         assert_same(&pair).await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_without_an_encoding_is_told_and_a_text_that_is_none_stops_its_table() {
+    let server = Server::shared();
+    let source =
+        server.database_with("ENCODING 'SQL_ASCII' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'").await;
+    let pair = Pair::postgres().await;
+    let highwater = Highwater::new(&pair).setting("database.main.source", &source.url());
+    source.execute(super::TABLES).await;
+    pair.target.execute(super::TABLES).await;
+    source
+        .execute(
+            "INSERT INTO t VALUES (1, 'a'), (2, E'caf\\xe9'); INSERT INTO other VALUES (1, E'caf\\xc3\\xa9')",
+        )
+        .await;
+    highwater.run(&["plan"]).await.ok().says("the encoding SQL_ASCII");
+    let copy = highwater.run(&["copy"]).await;
+    assert_ne!(copy.code, Some(0));
+    copy.says("invalid byte sequence");
+    assert_eq!(pair.target.value("SELECT v FROM other").await, "caf\u{e9}");
+}

@@ -103,10 +103,19 @@ impl Server {
         self.database_named("test").await
     }
 
+    /// A new, empty database with options of CREATE DATABASE.
+    pub async fn database_with(&self, options: &str) -> Database {
+        self.database_made("test", options).await
+    }
+
     /// A new, empty database whose name begins with `label`.
     pub async fn database_named(&self, label: &str) -> Database {
+        self.database_made(label, "").await
+    }
+
+    async fn database_made(&self, label: &str, options: &str) -> Database {
         let name = format!("{label}_{}", next_number());
-        self.execute(&format!("CREATE DATABASE {name}")).await;
+        self.execute(&format!("CREATE DATABASE {name} {options}")).await;
         sweep::after_the_test(Leftover::Postgres { server: self.url(), name: name.clone() });
         Database::new(self.port, &name)
     }

@@ -224,6 +224,12 @@ async fn general(
              subscriber ALTER SUBSCRIPTION .. SET PUBLICATION ..",
         );
     }
+    if flag(&row, 12) {
+        warn(
+            "the database has the encoding SQL_ASCII, which checks no text: what is not UTF-8 stops its table".to_string(),
+            "correct such texts in production: the reason that the table stops with names the bytes",
+        );
+    }
     let is_new = !standing.installed && !standing.occupied;
     if maybe(&row, 8).is_some() && is_new && found.blockers.is_empty() {
         found.blockers.extend(install::refusal(source, session, standing, subjects).await?);
