@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use super::{TABLES, copied};
-use crate::support::compare::{eventually_same, eventually_same_except};
+use crate::support::compare::{assert_same, eventually_same, eventually_same_except};
 use crate::support::{Database, Highwater, Pair, Server, next_number};
 
 /// A role with all rights that must give a password, and its URL.
@@ -249,4 +249,27 @@ async fn a_low_connection_limit_is_worked_with_or_named_with_the_number_needed()
     let daemon = highwater.spawn(&["run"]);
     daemon.wait_for_log(&raise).await;
     assert_eq!(daemon.wait().await, Some(3));
+}
+
+/// The documents name this limit: a daemon and the commands beside it get by with it, to the cutover.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_named_connection_limit_is_enough_for_a_cutover_beside_a_daemon() {
+    let pair = Pair::postgres().await;
+    for n in 0..8 {
+        let table = format!("CREATE TABLE t{n} (id integer PRIMARY KEY, v text)");
+        pair.execute_on_both(&table).await;
+        pair.source.execute(&format!("INSERT INTO t{n} SELECT n, 'v' FROM generate_series(1, 200) n")).await;
+    }
+    let roles = limited(&pair, 16).await;
+    let highwater = Highwater::new(&pair)
+        .setting("database.main.source", &pair.source.postgres().url_as(&roles[0]))
+        .setting("database.main.target", &pair.target.postgres().url_as(&roles[1]));
+    let daemon = highwater.spawn(&["run"]);
+    daemon.wait_until_in_sync().await;
+    for n in 0..8 {
+        pair.source.execute(&format!("UPDATE t{n} SET v = 'changed'")).await;
+    }
+    highwater.run(&["status"]).await.ok();
+    highwater.run(&["final-sync", "--fence"]).await.ok();
+    assert_same(&pair).await;
 }
