@@ -19,6 +19,7 @@ mod scripts;
 mod states;
 mod status;
 mod upgrade;
+mod values;
 
 use crate::support::compare::eventually_same;
 use crate::support::{Engine, Highwater, Pair};

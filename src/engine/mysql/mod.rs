@@ -19,6 +19,7 @@ mod catalog;
 mod changed;
 mod checks;
 mod chunks;
+mod compare;
 mod connect;
 mod counters;
 mod create;
@@ -64,5 +65,6 @@ mod types;
 mod value;
 mod writers;
 
+pub(super) use fits::fit;
 pub use source::MysqlSource;
 pub use target::MysqlTarget;
