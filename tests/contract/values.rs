@@ -104,12 +104,12 @@ const MYSQL: &[Type] = &[
     of("float", Number, &["0.5", "16777216", "-1.5"]),
     of("double", Number, &["0.1", "0.5", "1e300", "9007199254740993"]),
     of("double(10,2)", Number, &["0.25", "-7"]),
-    of("datetime(6)", Time, &["'2024-02-29 23:59:59.999999'", "'2024-01-01'", "'0000-00-00'"]),
+    of("datetime(6)", Time, &["'2024-02-29 23:59:59.999999'", "'2024-01-01'", "'0001-01-01'"]),
     of("datetime", Time, &["'2024-02-29 23:59:59'", "'9999-12-31'"]),
     of("timestamp(3) NULL", Time, &["'2024-02-29 23:59:59.125'"]),
-    of("date", Time, &["'2024-02-29'", "'2024-00-00'"]),
-    of("time(3)", Text, &["'-838:59:58.125'", "'10:00:00'"]),
-    of("time", Text, &["'838:59:59'"]),
+    of("date", Time, &["'2024-02-29'", "'1000-01-01'"]),
+    of("time(3)", Time, &["'-838:59:58.125'", "'10:00:00'"]),
+    of("time", Time, &["'838:59:59'"]),
     of("varchar(10) CHARACTER SET utf8mb4", Text, &["'abcdefghij'", "'ab   '", "'ü漢😀'", "'7'", "'it''s'"]),
     of("varchar(3) CHARACTER SET utf8mb4", Text, &["'abc'", "'a '", "'漢'"]),
     of("varchar(10) CHARACTER SET latin1", Text, &["'äö  '", "'x'"]),
@@ -123,22 +123,30 @@ const MYSQL: &[Type] = &[
     of("bit(9)", Number, &["b'101'"]),
 ];
 
+/// Types of which a rule's value is not compared, or has a text of its own.
+const ODD_IN_RULES: [&str; 5] = ["real", "float", "boolean", "double", "double(10,2)"];
+
 impl Type {
     fn all(engine: Engine) -> &'static [Type] {
         engine.pick(POSTGRES, SQLITE, MYSQL)
     }
 
-    /// The column as a text that tells values apart.
-    fn shown(&self, engine: Engine, column: &str) -> String {
+    /// The column as a text that tells values apart, beside one of another type.
+    fn shown(&self, engine: Engine, other: &Type, column: &str) -> String {
+        let is_double = [self.name, other.name].contains(&"double precision");
         match (engine, self.family) {
             (Engine::Sqlite, _) => format!("typeof({column}) || ':' || quote({column})"),
-            (Engine::Postgres, Number) if self.name == "real" => format!("{column}::double precision::text"),
-            (Engine::Postgres, Time) => {
+            (Engine::Postgres, Number) if self.name == "real" && is_double => {
+                format!("{column}::double precision::text")
+            }
+            (Engine::Postgres, Time) if other.family == Time => {
                 format!("to_char({column}::timestamp, 'YYYY-MM-DD HH24:MI:SS.US BC')")
             }
             (Engine::Postgres, _) => format!("{column}::text"),
+            (_, Number | Time) if other.family == Text => format!("HEX(CAST({column} AS CHAR))"),
             (_, Number) if self.name == "float" => format!("CAST({column} + 0e0 AS CHAR)"),
             (_, Number) if self.name.starts_with("bit") => format!("CAST({column} + 0 AS CHAR)"),
+            (_, Number) => format!("CAST({column} AS CHAR)"),
             (_, Time) if self.name == "date" => format!("CONCAT({column}, ' 00:00:00.000000')"),
             (_, Time) => format!("RPAD(CONCAT({column}, IF(INSTR({column}, '.'), '', '.')), 26, '0')"),
             (_, _) => format!("HEX(CONVERT({column} USING utf8mb4))"),
@@ -151,16 +159,25 @@ impl Type {
 fn same(engine: Engine, from: &Type, to: &Type, source: Option<&str>, target: Option<&str>) -> bool {
     let (Some(source), Some(target)) = (source, target) else { return source == target };
     match (from.family, to.family) {
-        (Number, Number) => decimal(source) == decimal(target),
+        (Number, Number) => {
+            decimal(source) == decimal(target) || whole(source).is_some() && whole(source) == whole(target)
+        }
         (Any, Any) => same_in_sqlite(source, target),
-        (Number, Text) if engine.is_mysql() => hex::encode_upper(source) == target || source == target,
         (Text, Text)
             if engine == Engine::Postgres && [from, to].iter().any(|t| t.name.starts_with("char")) =>
         {
             source.trim_end_matches(' ') == target.trim_end_matches(' ')
         }
+        // A SET's members have the order of its definition.
+        (Text, Text) if [from, to].iter().all(|t| t.name.starts_with("set")) => {
+            members(source) == members(target)
+        }
         _ => source == target,
     }
+}
+
+fn members(shown: &str) -> BTreeSet<String> {
+    shown.split("2C").map(str::to_string).collect()
 }
 
 fn same_in_sqlite(source: &str, target: &str) -> bool {
@@ -171,12 +188,19 @@ fn same_in_sqlite(source: &str, target: &str) -> bool {
     let ((class, value), (other, made)) = (parts(source), parts(target));
     let is_number = |class: &str| ["integer", "real"].contains(&class);
     match (is_number(&class), is_number(&other)) {
-        (true, true) => decimal(&value) == decimal(&made),
+        (true, true) if class == other => value == made,
+        (true, true) => whole(&value) == whole(&made),
         // SQLite shows a floating point number as a text of at most 15 digits.
         (true, false) if other == "text" => decimal(&value) == decimal(&made),
         (false, true) if class == "text" => value == made || format!("{value}.0") == made,
         _ => class == other && value == made,
     }
+}
+
+/// A whole number; a floating point number is exactly one.
+fn whole(text: &str) -> Option<i128> {
+    let real = text.parse::<f64>().ok().filter(|real| real.fract() == 0.0 && real.abs() < 1e30);
+    text.parse().ok().or(real.map(|real| real as i128))
 }
 
 /// A number without signs, exponents and zeros that say nothing.
@@ -197,36 +221,49 @@ fn decimal(text: &str) -> String {
 struct Tables {
     engine: Engine,
     pair: Pair,
-    /// Pairs of types, by their places, that `plan` blocks.
+    /// Pairs of types, by their places, that are left out or that `plan` blocks.
     blocked: BTreeSet<(usize, usize)>,
 }
 
 impl Tables {
+    /// A fifth of all pairs, by chance, or all of them.
     async fn new(engine: Engine) -> Tables {
-        let pair = engine.pair().await;
         let types = Type::all(engine);
+        let fifth = if std::env::var_os("HIGHWATER_VALUES").is_some() {
+            None
+        } else {
+            Some(rand::random_range(0..5))
+        };
+        println!("pairs whose places make {fifth:?} modulo 5");
+        let is_left_out = |i: usize, j: usize| i != j && fifth.is_some_and(|fifth| (i + j) % 5 != fifth);
+        let all = (0..types.len()).flat_map(|i| (0..types.len()).map(move |j| (i, j)));
+        let blocked = all.filter(|(i, j)| is_left_out(*i, *j)).collect();
+        let tables = Tables { engine, pair: engine.pair().await, blocked };
         for (i, from) in types.iter().enumerate() {
-            let column = |name: &str, j: usize| format!(", c{j} {name}");
-            let sources: String = (0..types.len()).map(|j| column(from.name, j)).collect();
-            let targets: String = types.iter().enumerate().map(|(j, to)| column(to.name, j)).collect();
-            pair.source.execute(&format!("CREATE TABLE v{i} (id INTEGER PRIMARY KEY{sources})")).await;
-            pair.target.execute(&format!("CREATE TABLE v{i} (id INTEGER PRIMARY KEY{targets})")).await;
+            let columns = |kind: fn(&'static Type, &'static Type) -> &'static str| {
+                let of_table = tables.pairs().filter(|(own, _)| *own == i);
+                of_table.map(|(_, j)| format!(", c{j} {}", kind(from, &types[j]))).collect::<String>()
+            };
+            let [sources, targets] = [columns(|from, _| from.name), columns(|_, to| to.name)];
+            for (side, columns) in [(&tables.pair.source, sources), (&tables.pair.target, targets)] {
+                side.execute(&format!("CREATE TABLE v{i} (id INTEGER PRIMARY KEY{columns})")).await;
+            }
         }
-        Tables { engine, pair, blocked: BTreeSet::new() }
+        tables
     }
 
     /// Drops the pairs that `plan` blocks.
     async fn drop_blocked(&mut self, highwater: &Highwater) {
         let plan = highwater.run(&["plan", "--json"]).await;
-        let blockers = plan.json().to_string();
-        for i in 0..Type::all(self.engine).len() {
-            for j in 0..Type::all(self.engine).len() {
-                if blockers.contains(&format!("v{i}.c{j} is ")) && is_blocked(&plan.json(), i, j) {
-                    self.blocked.insert((i, j));
-                    for side in [&self.pair.source, &self.pair.target] {
-                        side.execute(&format!("ALTER TABLE v{i} DROP COLUMN c{j}")).await;
-                    }
-                }
+        let blockers = plan.json()["databases"][0]["plan"]["blockers"].to_string();
+        for (i, j) in self.pairs().collect::<Vec<_>>() {
+            if !blockers.contains(&format!("v{i}.c{j} is ")) {
+                continue;
+            }
+            assert!(i != j, "{} into itself is blocked", Type::all(self.engine)[i].name);
+            self.blocked.insert((i, j));
+            for side in [&self.pair.source, &self.pair.target] {
+                side.execute(&format!("ALTER TABLE v{i} DROP COLUMN c{j}")).await;
             }
         }
     }
@@ -236,19 +273,23 @@ impl Tables {
         (0..all).flat_map(move |i| (0..all).map(move |j| (i, j))).filter(|pair| !self.blocked.contains(pair))
     }
 
-    /// A rule for a table that computes its columns. A date takes the day of what a rule gives, and of a `real`
-    /// the text is given: these are left out.
+    /// A rule for a table that computes its columns. Left out is where the rule's value is read as one of another
+    /// kind, which is what the rule says.
     fn rule_of(&mut self, i: usize) -> String {
         let types = Type::all(self.engine);
-        let is_left_out =
-            |to: &Type| ["real", "float"].contains(&types[i].name) || ["date", "float"].contains(&to.name);
+        let is_text = |name: &str| ["text", "varchar", "char"].iter().any(|text| name.starts_with(text));
+        let is_told = |to: &Type| {
+            let is_alike = types[i].family == to.family && to.family != Text;
+            let is_odd = ODD_IN_RULES.iter().any(|kind| [types[i].name, to.name].contains(kind));
+            types[i].name == to.name || ((is_alike || is_text(to.name)) && !is_odd && to.name != "date")
+        };
         let (mut columns, mut drop) = (String::new(), Vec::new());
-        for j in (0..types.len()).filter(|j| !self.blocked.contains(&(i, *j))).collect::<Vec<_>>() {
-            if is_left_out(&types[j]) {
+        for (_, j) in self.pairs().filter(|(from, _)| *from == i).collect::<Vec<_>>() {
+            if is_told(&types[j]) {
+                columns += &format!("c{j} = {{ source = \"c{j}\" }}\n");
+            } else {
                 drop.push(format!("\"c{j}\""));
                 self.blocked.insert((i, j));
-            } else {
-                columns += &format!("c{j} = {{ source = \"c{j}\" }}\n");
             }
         }
         format!("[[table]]\nname = \"v{i}\"\ndrop = [{}]\n[table.columns]\n{columns}", drop.join(", "))
@@ -275,11 +316,13 @@ impl Tables {
     async fn rotate(&self, first: usize) {
         let mut id = first;
         for (i, j) in self.pairs() {
-            let values = Type::all(self.engine)[i].values;
+            let Type { values, name: kind, .. } = Type::all(self.engine)[i];
             let cases: String = (0..values.len())
                 .map(|n| {
                     id += 1;
-                    format!(" WHEN id = {id} THEN {}", values[(n + 1) % values.len()])
+                    let value = values[(n + 1) % values.len()];
+                    let typed = format!("CAST({value} AS {kind})");
+                    format!(" WHEN id = {id} THEN {}", self.engine.pick(typed.as_str(), value, value))
                 })
                 .collect();
             let (from, to) = (id + 1 - values.len(), id);
@@ -303,12 +346,12 @@ impl Tables {
         let mut arrived = 0;
         for (i, j) in self.pairs() {
             let (from, to) = (&Type::all(self.engine)[i], &Type::all(self.engine)[j]);
-            let read = |kind: &Type| {
-                let shown = kind.shown(self.engine, &format!("c{j}"));
+            let read = |kind: &Type, other: &Type| {
+                let shown = kind.shown(self.engine, other, &format!("c{j}"));
                 format!("SELECT CAST(id AS CHAR(9)), {shown} FROM v{i} WHERE c{j} IS NOT NULL ORDER BY id")
             };
-            let source = self.pair.source.rows_as_text(&read(from)).await;
-            let target = self.pair.target.rows_as_text(&read(to)).await;
+            let source = self.pair.source.rows_as_text(&read(from, to)).await;
+            let target = self.pair.target.rows_as_text(&read(to, from)).await;
             for row in source {
                 let id = row[0].as_deref().unwrap_or_default().trim();
                 if parked.contains(id) {
@@ -331,18 +374,12 @@ impl Tables {
     }
 }
 
-fn is_blocked(plan: &serde_json::Value, i: usize, j: usize) -> bool {
-    let blockers = plan["databases"][0]["blockers"].as_array().or_else(|| plan["blockers"].as_array());
-    let place = format!("v{i}.c{j} is ");
-    blockers.expect("blockers").iter().any(|b| b["what"].as_str().is_some_and(|what| what.contains(&place)))
-}
-
 async fn a_value_of_every_pair_of_types_arrives_exactly_or_is_parked(engine: Engine) {
     let mut tables = Tables::new(engine).await;
     let highwater = Highwater::new(&tables.pair);
     tables.drop_blocked(&highwater).await;
     tables.insert(0).await;
-    highwater.run(&["copy"]).await;
+    highwater.run(&["copy"]).await.ok();
     let copied = tables.check().await;
     tables.insert(10_000).await;
     tables.rotate(0).await;
@@ -358,7 +395,7 @@ async fn a_value_that_a_rule_computes_arrives_exactly_or_is_parked(engine: Engin
     let rules: String = (0..Type::all(engine).len()).map(|i| tables.rule_of(i)).collect();
     let highwater = rule(highwater, &rules);
     tables.insert(0).await;
-    highwater.run(&["copy"]).await;
+    highwater.run(&["copy"]).await.ok();
     let copied = tables.check().await;
     tables.insert(10_000).await;
     tables.rotate(0).await;

@@ -3,7 +3,7 @@
 //! These servers round, pad and cut spaces off without an error, in strict mode too. No cast does to a value
 //! what a column does, so rows are compared after they were written, and taken back if one has changed.
 
-use super::fits::{fit, sizes, word};
+use super::fits::{LABELS, fit, sizes, word};
 use super::types::{Kind, charset};
 use super::value::{join, literal, quote};
 use crate::engine::fit::{Fit, reason};
@@ -92,6 +92,10 @@ fn plain(pair: &ColumnPair, made: &str, staged: &str) -> String {
         }
         (Kind::Integer | Kind::Decimal, _) => format!("{made} <=> {}", decimal(staged, places)),
         (Kind::Float | Kind::Double, _) => format!("{made} + 0e0 <=> {staged} + 0e0"),
+        (Kind::Chars(_) | Kind::Enum(_), Kind::Enum(_)) => {
+            format!("{} <=> {}", as_utf8(made), as_utf8(staged))
+        }
+        (Kind::Chars(_) | Kind::Set(_), Kind::Set(_)) => members(made, staged),
         (Kind::Chars(_), Kind::Chars(_)) if charset(&pair.source_type) != charset(&pair.target_type) => {
             format!("{} <=> {}", as_utf8(made), as_utf8(staged))
         }
@@ -120,13 +124,11 @@ fn computed(target_type: &str, made: &str, staged: &str) -> Option<(String, &'st
         }
         (Kind::Moment, "datetime" | "timestamp") if fraction < 6 => moment("DATETIME"),
         (Kind::Moment, "time") if fraction < 6 => moment("TIME"),
-        (Kind::Double, _) => {
-            let same = format!("{} <=> {}", decimal(made, MOST_PLACES), decimal(staged, MOST_PLACES));
-            Some((same, "it holds fewer digits"))
-        }
         (Kind::Chars(_), "varchar" | "char") => {
             Some((format!("{} <=> {}", as_utf8(made), as_utf8(staged)), "it cuts off spaces at the end"))
         }
+        (Kind::Enum(_), _) => Some((format!("{} <=> {}", as_utf8(made), as_utf8(staged)), LABELS)),
+        (Kind::Set(_), _) => Some((members(made, staged), LABELS)),
         (Kind::Bytes, "binary") => {
             Some((format!("{} <=> {}", bytes(made), bytes(staged)), "it is filled up with zeros"))
         }
@@ -152,6 +154,14 @@ fn of_lookup(place: usize, lookup: &Lookup) -> Option<(String, Comparison)> {
         let value = format!("({}\n) AS v{n}", lookup.expression);
         (value, Comparison { same: format!("r.x{n} <=> v.v{n}"), reason })
     })
+}
+
+/// Members may come in another order. A text that is a number is no list of several, and none of the labels that it
+/// stands for.
+fn members(made: &str, staged: &str) -> String {
+    let first = as_utf8(&format!("SUBSTRING_INDEX({staged}, ',', 1)"));
+    let (made, staged) = (as_utf8(made), as_utf8(staged));
+    format!("({made} <=> {staged} OR FIND_IN_SET({first}, {made}) > 0)")
 }
 
 fn decimal(value: &str, places: u32) -> String {

@@ -33,9 +33,8 @@ fn of_types(source: &str, target: &str) -> Fit {
         (Kind::Bytes, Kind::Bytes) => padded(source, target),
         (Kind::Chars(_), Kind::Chars(_)) => characters(source, target),
         (Kind::Chars(_) | Kind::Bytes, Kind::Bytes | Kind::Chars(_)) => mixed(target),
-        (Kind::Chars(_), Kind::Enum(_) | Kind::Set(_))
-        | (Kind::Enum(_), Kind::Enum(_))
-        | (Kind::Set(_), Kind::Set(_)) => Fit::Exact,
+        (Kind::Chars(_), Kind::Enum(_) | Kind::Set(_)) => Fit::Merged(LABELS),
+        (Kind::Enum(_), Kind::Enum(_)) | (Kind::Set(_), Kind::Set(_)) => labelled(source, target),
         (
             Kind::Integer
             | Kind::Decimal
@@ -54,6 +53,8 @@ fn of_types(source: &str, target: &str) -> Fit {
     }
 }
 
+pub(super) const LABELS: &str =
+    "it takes a number for a label's number, and a label in other letters for its own";
 const DIGITS: &str = "it holds fewer digits";
 const SHORTER: &str = "it is shorter, and cuts off spaces at the end";
 const SPACES: &str = "it drops spaces at the end";
@@ -146,6 +147,19 @@ fn mixed(target: &str) -> Fit {
     }
 }
 
+/// Labels that the target has, too, are found there by their texts.
+fn labelled(source: &str, target: &str) -> Fit {
+    let (own, there) = (labels(source), labels(target));
+    if own.iter().all(|label| there.contains(label)) { Fit::Exact } else { Fit::Compared(LABELS) }
+}
+
+/// The labels of an ENUM or SET, as its type has them.
+fn labels(type_name: &str) -> Vec<&str> {
+    let list = type_name.rsplit_once(" CHARACTER SET ").map_or(type_name, |(list, _)| list);
+    let list = list.split_once("('").map_or("", |(_, rest)| rest);
+    list.strip_suffix("')").unwrap_or(list).split("','").collect()
+}
+
 fn same_word(source: &str, target: &str) -> Fit {
     let general = word(target) == "geometry" && !["vector", "geometry"].contains(&word(source));
     if word(source) == word(target) || general {
@@ -185,6 +199,9 @@ mod tests {
         assert!(
             exact("point", "geometry") && blocked("geometry", "point") && blocked("vector(3)", "geometry")
         );
+        let moods = |labels: &str| format!("enum({labels}) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin");
+        assert!(exact(&moods("'a','it''s'"), &moods("'it''s','b','a'")));
+        assert!(compared(&moods("'a','7'"), &moods("'A','b'")) && merged(&utf("varchar(9)"), &moods("'a'")));
         assert!(blocked("year", "date") && exact("year", "smallint") && blocked("int", "year"));
     }
 

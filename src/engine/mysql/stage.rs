@@ -478,6 +478,8 @@ pub(super) fn carried_type(pair: &ColumnPair, flavour: Flavour) -> String {
         (Kind::Opaque, _) if pair.source_type.starts_with("vector") => "longblob".to_string(),
         (Kind::Opaque, Kind::Opaque) => "geometry".to_string(),
         (Kind::Opaque, _) => "longblob".to_string(),
+        // MariaDB makes 0 of the year 0000 there.
+        (Kind::Year, Kind::Chars(_)) => text(),
         // Other servers have fewer digits.
         (Kind::Decimal | Kind::Json | Kind::Address | Kind::Chars(_) | Kind::Enum(_) | Kind::Set(_), _) => {
             text()

@@ -24,6 +24,7 @@ enum Family {
     Time,
     ZonedTime,
     Interval,
+    Boolean,
     Other,
 }
 
@@ -52,6 +53,7 @@ impl Type {
             "time without time zone" => Family::Time,
             "time with time zone" => Family::ZonedTime,
             "interval" => Family::Interval,
+            "boolean" => Family::Boolean,
             _ => Family::Other,
         };
         Type { family, sizes: inner.split(',').filter_map(|n| n.trim().parse().ok()).collect() }
@@ -95,8 +97,34 @@ enum Check {
 struct Way {
     fit: Fit,
     check: Option<Check>,
-    /// The type that a value's text is read as before it becomes the target's.
-    via: Option<&'static str>,
+    /// What a value's text is read as before it becomes the target's.
+    via: Via,
+}
+
+/// What stands between the text of a value and its cast to the target's type.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Via {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// A `real`, whose text names another number in double precision.
+    Real,
+    /// A truth, which a cast calls `true` and its text `t`.
+    Truth,
+    /// A number without zeros at its end: `1.0` is no text of an integer.
+    Trimmed,
+}
+
+impl Via {
+    /// The staged column on its way.
+    pub(super) fn of(self, at: &str) -> String {
+        match self {
+            Via::Nothing => at.to_string(),
+            Via::Real => format!("{at}::real"),
+            Via::Truth => format!("{at}::boolean::text"),
+            Via::Trimmed => format!("trim_scale({at}::numeric)::text"),
+        }
+    }
 }
 
 const ROUNDS: &str = "it rounds to fewer decimal places";
@@ -110,19 +138,20 @@ const OTHER: &str = "it holds another kind of values, some of which read back as
 const ZONE: &str = "one has a time zone, the other has none, and nothing says which zone is meant";
 
 fn exact() -> Way {
-    Way { fit: Fit::Exact, check: None, via: None }
+    Way { fit: Fit::Exact, check: None, via: Via::Nothing }
 }
 
 fn checked(fit: Fit, check: Check) -> Way {
-    Way { fit, check: Some(check), via: None }
+    Way { fit, check: Some(check), via: Via::Nothing }
 }
 
 /// The table: what is done with a column that is carried as it is.
 fn way(from: &Type, to: &Type) -> Way {
     use Family::{
-        Char, Date, Double, Integer, Interval, Numeric, Real, Text, Time, Timestamp, Zoned, ZonedTime,
+        Boolean, Char, Date, Double, Integer, Interval, Numeric, Real, Text, Time, Timestamp, Zoned,
+        ZonedTime,
     };
-    let zone = |instead| Way { fit: Fit::Blocked { why: ZONE, instead }, check: None, via: None };
+    let zone = |instead| Way { fit: Fit::Blocked { why: ZONE, instead }, check: None, via: Via::Nothing };
     let not_less = |less: Way| if to.size() >= from.size() { exact() } else { less };
     match (from.family, to.family) {
         (Integer, Integer | Text | Char) => exact(),
@@ -131,11 +160,12 @@ fn way(from: &Type, to: &Type) -> Way {
             (Some(from), Some(to)) if to >= from => exact(),
             _ => checked(Fit::Compared(ROUNDS), Check::Number),
         },
-        (Numeric, Integer) => Way { via: Some("numeric"), ..checked(Fit::Compared(WHOLE), Check::Number) },
+        // What is not whole is refused.
+        (Numeric, Integer) => Way { via: Via::Trimmed, ..exact() },
         (Integer | Numeric, Real | Double) => checked(Fit::Merged(DIGITS), Check::Number),
-        (Real, Double) => Way { via: Some("real"), ..exact() },
+        (Real, Double) => Way { via: Via::Real, ..exact() },
         (Double, Real) => checked(Fit::Merged(DIGITS), Check::Double),
-        (Real | Double, Integer) => Way { via: Some("numeric"), ..checked(Fit::Merged(WHOLE), Check::Back) },
+        (Real | Double, Integer) => Way { via: Via::Trimmed, ..checked(Fit::Merged(WHOLE), Check::Back) },
         (Real | Double, Numeric) => checked(Fit::Merged(ROUNDS), Check::Back),
         (Text, Text) => not_less(checked(Fit::Compared(SHORTER), Check::Text)),
         (Text, Char) => checked(Fit::Merged(SPACES), Check::Text),
@@ -149,6 +179,7 @@ fn way(from: &Type, to: &Type) -> Way {
         (Timestamp | Date, Zoned) | (Zoned, Timestamp) => zone(Some("{} AT TIME ZONE '..'")),
         (Zoned, Date) => zone(Some("({} AT TIME ZONE '..')::date")),
         (Time, ZonedTime) | (ZonedTime, Time) => zone(None),
+        (Boolean, Text) => Way { via: Via::Truth, ..exact() },
         // Whatever has a text has it there.
         (_, Text) => exact(),
         // A text may be written in several ways.
@@ -189,7 +220,7 @@ pub(in crate::engine) fn fit(pair: &ColumnPair) -> Fit {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Conversion {
     /// What stands between the staged column and its cast.
-    pub(super) via: String,
+    pub(super) via: Via,
     /// Whether a value would change.
     pub(super) changes: Option<Changes>,
 }
@@ -212,18 +243,18 @@ impl Conversion {
             }),
             _ => None,
         };
-        Conversion { via: via(pair), changes }
+        Conversion { via: way.via, changes }
     }
 
     /// Whether COPY right into the table would do the same.
     pub(super) fn is_plain(&self) -> bool {
-        self.via.is_empty() && self.changes.is_none()
+        self.via == Via::Nothing && self.changes.is_none()
     }
 }
 
-/// The type that a staged value is read as before it becomes the column's, as SQL behind it.
-pub(super) fn via(pair: &ColumnPair) -> String {
-    way_of(pair).via.map_or_else(String::new, |via| format!("::{via}"))
+/// What stands between a staged value and its cast.
+pub(super) fn via(pair: &ColumnPair) -> Via {
+    way_of(pair).via
 }
 
 /// Tells the rows in which a value would change.
@@ -242,7 +273,7 @@ impl Changes {
         let is_checked = lookup.fidelity.is_exact() && lookup.on == On::Always;
         let Fit::Compared(why) = way.fit else { return None };
         is_checked.then(|| Changes {
-            sql: changes(Check::Unlimited, None, at, "", found),
+            sql: changes(Check::Unlimited, Via::Nothing, at, "", found),
             reason: reason(&found.name, &found.full_type, why),
         })
     }
@@ -279,9 +310,8 @@ fn first_change(all: &[&Changes], rows: &str) -> Option<String> {
     (!all.is_empty()).then(|| format!("SELECT reason FROM ({reasons}) AS r WHERE reason IS NOT NULL LIMIT 1"))
 }
 
-fn changes(check: Check, via: Option<&str>, at: &str, source: &str, found: &Found) -> String {
-    let given = via.map_or_else(|| at.to_string(), |via| format!("{at}::{via}"));
-    let made = format!("({given}::{})", found.full_type);
+fn changes(check: Check, via: Via, at: &str, source: &str, found: &Found) -> String {
+    let made = format!("({}::{})", via.of(at), found.full_type);
     let base = &found.type_name;
     match check {
         Check::Text => format!("{made}::text IS DISTINCT FROM {at}"),
@@ -305,6 +335,7 @@ mod tests {
             ("integer", "numeric(10,2)"),
             ("numeric(10,2)", "numeric(8,4)"),
             ("real", "double precision"),
+            ("numeric(12,4)", "bigint"),
             ("character varying(5)", "text"),
             ("character(5)", "character varying(5)"),
             ("date", "timestamp(0) without time zone"),
@@ -317,7 +348,6 @@ mod tests {
             ("numeric(12,4)", "numeric(12,1)"),
             ("numeric", "numeric(12,1)"),
             ("integer", "numeric(3,-2)"),
-            ("numeric(12,4)", "bigint"),
             ("text", "character varying(5)"),
             ("timestamp without time zone", "timestamp(0) without time zone"),
             ("interval", "interval(0)"),

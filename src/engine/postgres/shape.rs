@@ -6,7 +6,7 @@ use sqlx::{PgConnection, Row};
 
 use super::catalog;
 use super::changed::{self, LookedUp, Shown};
-use super::fits::{self, Changes, Conversion};
+use super::fits::{self, Changes, Conversion, Via};
 use super::further::Further;
 use crate::error::{Error, Result};
 use crate::model::{Form, On, OnDelete, Staged, TablePlan, quote};
@@ -38,7 +38,7 @@ pub(super) struct Matched {
     /// The type that staged values are converted to.
     pub(super) cast: String,
     /// What stands between the staged column and its cast.
-    pub(super) via: String,
+    pub(super) via: Via,
     /// The column of the stage that has its value.
     pub(super) at: String,
     /// The type in which that is staged.

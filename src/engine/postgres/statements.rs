@@ -389,7 +389,7 @@ impl Shape {
     /// Staged rows as `s`, converted.
     pub(super) fn converted(&self, which: Which, pick: Pick<'_>, values: bool) -> String {
         let mut columns = vec!["hw_n".to_string()];
-        let matched = |(n, m): (usize, &Matched)| format!("{}{}::{} AS m{n}", m.at, m.via, m.cast);
+        let matched = |(n, m): (usize, &Matched)| format!("{}::{} AS m{n}", m.via.of(&m.at), m.cast);
         columns.extend(self.matched.iter().enumerate().map(matched));
         if values {
             columns.extend(self.converted_columns());
@@ -399,7 +399,9 @@ impl Shape {
 
     /// The carried columns of a staged row, converted.
     fn converted_columns(&self) -> impl Iterator<Item = String> {
-        let converted = |(n, c): (usize, &Carried)| format!("c{n}{}::{} AS c{n}", c.conversion.via, c.cast);
+        let converted = |(n, c): (usize, &Carried)| {
+            format!("{}::{} AS c{n}", c.conversion.via.of(&format!("c{n}")), c.cast)
+        };
         self.carried.iter().enumerate().map(converted)
     }
 
