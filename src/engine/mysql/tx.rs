@@ -79,7 +79,7 @@ impl MysqlTx {
 
     pub(super) async fn run(&mut self, what: &str, sql: String) -> Result<u64> {
         self.check()?;
-        let done = self.session.execute(sql).await.at(what);
+        let done = self.session.write(sql).await.at(what);
         self.noted(done)
     }
 

@@ -179,7 +179,7 @@ fn way(from: &Type, to: &Type) -> Way {
         (Timestamp | Date, Zoned) | (Zoned, Timestamp) => zone(Some("{} AT TIME ZONE '..'")),
         (Zoned, Date) => zone(Some("({} AT TIME ZONE '..')::date")),
         (Time, ZonedTime) | (ZonedTime, Time) => zone(None),
-        (Boolean, Text) => Way { via: Via::Truth, ..exact() },
+        (Boolean, Text | Char) => Way { via: Via::Truth, ..exact() },
         // Whatever has a text has it there.
         (_, Text) => exact(),
         // A text may be written in several ways.
