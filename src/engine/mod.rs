@@ -5,6 +5,7 @@
 
 mod blocks;
 mod digest;
+mod fit;
 mod limits;
 mod mysql;
 mod postgres;
@@ -28,6 +29,7 @@ use crate::model::{
 use crate::settings::{Endpoint, EngineKind};
 use crate::throttle::Throttle;
 
+pub use fit::{Fit, fit};
 pub use words::{
     Arg, Definition, Fault, Fence, Identity, Lag, Limits, Lowered, Manners, Measures, Origin, SequenceUse,
     Stage, Stamp, Survey, Verdict, Watch, Writer,

@@ -14,7 +14,9 @@ pub use name::TableName;
 pub(crate) use name::quote;
 pub use plan::{ColumnPair, Finding, Inverse, Plan, Staged, Strategy, TablePlan};
 pub use rows::{Applied, Batch, Block, Bounds, Form, Key, Layout, RowStream, States, Value};
-pub use rule::{Dependant, Into, IntoColumn, Link, Lookup, On, OnDelete, Rule, SourceColumn, Transform};
+pub use rule::{
+    Dependant, Fidelity, Into, IntoColumn, Link, Lookup, On, OnDelete, Rule, SourceColumn, Transform,
+};
 pub use schema::{
     CheckConstraint, Column, ForeignKey, Generation, Schema, Sequence, Table, TableKind, Transfer,
     UniqueIndex,

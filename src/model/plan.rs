@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::rule::{Dependant, On, Rule};
+use super::rule::{Dependant, Fidelity, On, Rule};
 use super::{Form, TableName, sql};
 
 /// What `plan` found for one database: what to do, and what forbids it.
@@ -226,6 +226,9 @@ pub struct ColumnPair {
     pub source_type: String,
     /// Its full type on the target.
     pub target_type: String,
+    /// Whether its values may change.
+    #[serde(default, skip_serializing_if = "Fidelity::is_exact")]
+    pub fidelity: Fidelity,
 }
 
 impl ColumnPair {
@@ -238,6 +241,7 @@ impl ColumnPair {
             target: target.to_string(),
             source_type: source_type.to_string(),
             target_type: target_type.to_string(),
+            fidelity: Fidelity::Exact,
         }
     }
 

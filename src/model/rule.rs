@@ -22,6 +22,24 @@ pub enum On {
     Insert,
 }
 
+/// Whether a value may change when it becomes one of the target column's type.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fidelity {
+    /// No: it arrives exactly, or its row is parked.
+    #[default]
+    Exact,
+    /// Yes: the rule says `lossy = true`.
+    Lossy,
+}
+
+impl Fidelity {
+    /// Whether values must arrive exactly.
+    pub fn is_exact(&self) -> bool {
+        *self == Fidelity::Exact
+    }
+}
+
 /// What becomes of a target row whose source row is gone.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -84,6 +102,9 @@ pub struct Lookup {
     pub expression: String,
     /// When it is written.
     pub on: On,
+    /// Whether its values may change.
+    #[serde(default, skip_serializing_if = "Fidelity::is_exact")]
+    pub fidelity: Fidelity,
 }
 
 /// A further target of a table: wherever its `matches` are those of a source key stand exactly the rows

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::rules::{Force, instant};
 use crate::model::{
-    Column, ColumnPair, Finding, Generation, Lookup, On, SourceColumn, Table, TableName, sql,
+    Column, ColumnPair, Fidelity, Finding, Generation, Lookup, On, SourceColumn, Table, TableName, sql,
 };
 use crate::settings::{EngineKind, Given, TableSettings, nearest};
 
@@ -81,11 +81,12 @@ impl Pairing<'_> {
             }
             spoken_of.insert(found.name.clone());
             match &column.given {
-                Given::Column(source) => {
+                Given::Column(_) | Given::SameName => {
+                    let source = if let Given::Column(source) = &column.given { source } else { name };
                     if let Some(source) = self.source_column(source, "columns") {
                         let pair =
                             ColumnPair::plain(&source.name, &source.type_name, &found.name, &found.type_name);
-                        paired.columns.push(ColumnPair { on: column.on, ..pair });
+                        paired.columns.push(ColumnPair { on: column.on, fidelity: column.fidelity, ..pair });
                     }
                 }
                 Given::Source(expression) => {
@@ -100,6 +101,7 @@ impl Pairing<'_> {
                         on: column.on,
                         target: found.name.clone(),
                         target_type: found.type_name.clone(),
+                        fidelity: column.fidelity,
                     });
                 }
                 Given::Target(expression) => paired.lookups.push(Lookup {
@@ -107,6 +109,7 @@ impl Pairing<'_> {
                     target_type: found.type_name.clone(),
                     expression: expression.clone(),
                     on: column.on,
+                    fidelity: column.fidelity,
                 }),
             }
         }
@@ -135,6 +138,7 @@ impl Pairing<'_> {
                 target: found.name.clone(),
                 source_type: found.type_name.clone(),
                 target_type: found.type_name.clone(),
+                fidelity: Fidelity::Exact,
             });
         }
         spoken_of
@@ -283,7 +287,7 @@ impl Pairing<'_> {
 pub(super) fn on_target(rule: &TableSettings) -> Vec<&str> {
     let lookups = rule.columns.values().filter_map(|c| match &c.given {
         Given::Target(sql) => Some(sql.as_str()),
-        Given::Column(_) | Given::Source(_) => None,
+        Given::SameName | Given::Column(_) | Given::Source(_) => None,
     });
     let into =
         rule.into.iter().flat_map(|i| i.matches.values().map(String::as_str).chain([i.select.as_str()]));
@@ -294,7 +298,7 @@ pub(super) fn on_target(rule: &TableSettings) -> Vec<&str> {
 fn expressions(rule: &TableSettings) -> impl Iterator<Item = &str> {
     let on_source = rule.columns.values().filter_map(|c| match &c.given {
         Given::Source(sql) => Some(sql.as_str()),
-        Given::Column(_) | Given::Target(_) => None,
+        Given::SameName | Given::Column(_) | Given::Target(_) => None,
     });
     on_source.chain(on_target(rule))
 }

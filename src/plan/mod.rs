@@ -14,6 +14,7 @@ mod rules;
 mod sides;
 mod trial;
 mod types;
+mod values;
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -161,6 +162,9 @@ impl<'a> Planner<'a> {
         let mut plan = self.plan(source, target.name.clone(), key, columns, whole_rule);
         plan.target_id.clone_from(&target.id);
         self.check_key(source, target, &plan, rule);
+        let values = values::check(self.engine, &plan);
+        self.blockers.extend(values.blockers);
+        self.warnings.extend(values.warnings);
         if !plan.rule.into.is_empty() && plan.key_columns().any(|pair| pair.expression.is_some()) {
             let what = "its key goes through an expression, and `into` needs the source's key to find the rows of \
                         those that are gone";

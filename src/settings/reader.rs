@@ -49,6 +49,17 @@ impl<'a> Given<'a> {
         }
     }
 
+    /// Whether it is true; the environment, which has no such values, says it in words.
+    pub(super) fn truth(&self, expected: &str) -> Result<bool, String> {
+        match &self.value.kind {
+            ValueKind::Boolean(truth) => Ok(*truth),
+            ValueKind::String(text) if self.is_from_environment() => {
+                text.trim().parse().map_err(|_| format!("{text:?} is not {expected}"))
+            }
+            other => Err(format!("{} is not {expected}", describe(other))),
+        }
+    }
+
     /// The list of texts given; the environment, which has no lists, may separate them by commas.
     pub(super) fn texts(&self, expected: &str) -> Result<Vec<String>, String> {
         match &self.value.kind {

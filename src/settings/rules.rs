@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::model::{On, OnDelete};
+use crate::model::{Fidelity, On, OnDelete};
 
 /// What is said of one source table.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -48,12 +48,17 @@ pub struct ColumnSettings {
     pub given: Given,
     /// When it is written.
     pub on: On,
+    /// Whether its values may change.
+    #[serde(skip_serializing_if = "Fidelity::is_exact")]
+    pub fidelity: Fidelity,
 }
 
 /// What gives a target column its value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Given {
+    /// The source column of the same name.
+    SameName,
     /// A source column of that name.
     Column(String),
     /// SQL on the source row.

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::expressions::{expression, over_changed, source_expression, steady, steady_expression};
 use super::reader::Section;
-use super::units::{choice, column, columns, command, conditions, duration, share, text};
+use super::units::{choice, column, columns, command, conditions, duration, lossy, share, text};
 use super::{ColumnSettings, Given, IntoSettings, TableSettings, TransformSettings};
-use crate::model::{On, OnDelete};
+use crate::model::{Fidelity, On, OnDelete};
 
 /// How long a command may take for one batch unless the settings say it.
 const TRANSFORM_TIMEOUT: Duration = Duration::from_secs(60);
@@ -77,7 +77,8 @@ impl TableSettings {
 
 fn read_columns(section: &mut Section) -> BTreeMap<String, ColumnSettings> {
     let plain = |given: &super::reader::Given| {
-        Ok(ColumnSettings { given: Given::Column(column(given)?), on: On::Always })
+        let given = Given::Column(column(given)?);
+        Ok(ColumnSettings { given, on: On::Always, fidelity: Fidelity::Exact })
     };
     section.entries("columns", plain, Some(ColumnSettings::read))
 }
@@ -92,10 +93,14 @@ impl ColumnSettings {
         {
             section.fault("target", fault);
         }
+        let fidelity = section.read("lossy", Fidelity::Exact, lossy);
         match (section.has("source"), section.has("target")) {
             (true, true) => {
                 section.fault("target", "stands beside `source`; leave one of them out");
                 return None;
+            }
+            (false, false) if section.has("lossy") => {
+                return Some(ColumnSettings { given: Given::SameName, on, fidelity });
             }
             (false, false) => {
                 section.fault_here(
@@ -107,7 +112,7 @@ impl ColumnSettings {
             _ => {}
         }
         let given = source.map(Given::Source).or(target.map(Given::Target))?;
-        Some(ColumnSettings { given, on })
+        Some(ColumnSettings { given, on, fidelity })
     }
 }
 

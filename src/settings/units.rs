@@ -13,6 +13,7 @@ use croner::parser::{CronParser, Seconds};
 use super::faults::nearest;
 use super::glob::Glob;
 use super::reader::Given;
+use crate::model::Fidelity;
 
 /// The most characters of a migration's name: it becomes part of the names of schemas and tables.
 const MIGRATION_NAME_MAX: usize = 20;
@@ -149,6 +150,11 @@ pub(super) fn choice<T: Copy>(choices: &[(&str, T)]) -> impl Fn(&Given) -> Resul
             format!("{text:?} is not {expected}{hint}")
         })
     }
+}
+
+/// `lossy = true` or `false`.
+pub(super) fn lossy(given: &Given) -> Result<Fidelity, String> {
+    Ok(if given.truth("true or false")? { Fidelity::Lossy } else { Fidelity::Exact })
 }
 
 /// A whole number.

@@ -21,6 +21,7 @@ mod silence;
 mod states;
 mod status;
 mod upgrade;
+mod values;
 
 use crate::support::compare::eventually_same;
 use crate::support::{Engine, Highwater, Pair};

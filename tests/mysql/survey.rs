@@ -38,8 +38,8 @@ async fn what_would_falsify_rows_blocks(kind: Kind) {
         "flat is kept by MyISAM",
         "key column id is a FLOAT",
         "DROP TRIGGER `loud`",
-        "wide.n is decimal(10,2) and would change values",
-        "wide.j is int and would change values",
+        "wide.n is decimal(10,2) and the source's column decimal(10,4): it rounds to fewer decimal places",
+        "wide.j is int and the source's column",
     ];
     all_said(&output, &said);
     let made = format!(

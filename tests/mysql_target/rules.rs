@@ -3,7 +3,8 @@
 use highwater::engine::{Feed, Target, Tx};
 use highwater::error::Kind as Fault;
 use highwater::model::{
-    Applied, Block, ColumnPair, Into, IntoColumn, Lookup, On, OnDelete, SourceColumn, TablePlan, Value,
+    Applied, Block, ColumnPair, Fidelity, Into, IntoColumn, Lookup, On, OnDelete, SourceColumn, TablePlan,
+    Value,
 };
 
 use super::side::{Side, did, refused};
@@ -63,7 +64,7 @@ async fn equalise(side: &Side, plan: &TablePlan, rows: &[(bool, &[Option<&str>])
 
 fn computed(target: &str, target_type: &str, expression: &str, on: On) -> Lookup {
     let (target, target_type) = (target.to_string(), target_type.to_string());
-    Lookup { target, target_type, expression: expression.to_string(), on }
+    Lookup { target, target_type, expression: expression.to_string(), on, fidelity: Fidelity::Exact }
 }
 
 fn expression(source: &str, sql: &str, target: &str, target_type: &str) -> ColumnPair {

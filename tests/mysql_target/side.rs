@@ -227,6 +227,10 @@ fn travelling(pair: &ColumnPair, row: &str) -> (String, Travels) {
     let is = |words: &[&str]| words.iter().any(|w| from.starts_with(w));
     match set(from) {
         Some(_) if from == to && from.starts_with("enum") => (format!("{column}+0"), Travels::Number),
+        // Keys go by label.
+        Some(_) if from == to && from.starts_with("set") && row == "t" => {
+            (format!("CAST({column} AS UNSIGNED)"), Travels::Bytes)
+        }
         Some(one) if set(to).is_none_or(|other| other == one) && !to.starts_with("json") => {
             (column, Travels::Bytes)
         }

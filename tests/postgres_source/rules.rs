@@ -1,7 +1,9 @@
 //! Tables read through rules: filters, expressions, keys that a rule names.
 
 use highwater::error::Kind;
-use highwater::model::{Bounds, ColumnPair, Form, Layout, On, SourceColumn, Strategy, TablePlan, Watermark};
+use highwater::model::{
+    Bounds, ColumnPair, Fidelity, Form, Layout, On, SourceColumn, Strategy, TablePlan, Watermark,
+};
 
 use super::read::drain;
 use super::{Case, LIMITS, copied, rows};
@@ -22,6 +24,7 @@ fn computed(target: &str, expression: &str) -> ColumnPair {
         target: target.to_owned(),
         source_type: String::new(),
         target_type: "text".to_owned(),
+        fidelity: Fidelity::Exact,
     }
 }
 

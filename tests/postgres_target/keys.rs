@@ -147,10 +147,10 @@ async fn a_refused_row_is_found_by_its_number() {
         tx.commit().await.unwrap();
         reasons.sort();
         let keys: Vec<&str> = reasons.iter().map(|(key, _)| key.as_str()).collect();
-        assert_eq!(keys, ["2", "3", "4"], "{form:?}: {reasons:?}");
+        assert_eq!(keys, ["2", "3", "4", "5"], "{form:?}: {reasons:?}");
         assert!(reasons[0].1.contains("mood") && reasons[1].1.contains("too long"), "{reasons:?}");
-        assert!(reasons[2].1.contains("not-null"), "{reasons:?}");
-        assert_eq!(side.pair.target.value("SELECT count(*) FROM t").await, "2");
+        assert!(reasons[2].1.contains("not-null") && reasons[3].1.contains("would change"), "{reasons:?}");
+        assert_eq!(side.pair.target.value("SELECT count(*) FROM t").await, "1");
     }
 }
 

@@ -3,8 +3,8 @@
 use highwater::engine::{Feed, KeyDifferences, Tx};
 use highwater::error::Kind;
 use highwater::model::{
-    Applied, ColumnPair, Form, Into, IntoColumn, Lookup, On, OnDelete, Rule, SourceColumn, Strategy,
-    TableName, TablePlan,
+    Applied, ColumnPair, Fidelity, Form, Into, IntoColumn, Lookup, On, OnDelete, Rule, SourceColumn,
+    Strategy, TableName, TablePlan,
 };
 
 use super::side::{Side, did};
@@ -40,7 +40,13 @@ fn by(target: &str, source: &str, expression: &str) -> ColumnPair {
 }
 
 fn lookup(target: &str, expression: &str, on: On) -> Lookup {
-    Lookup { target: target.to_owned(), target_type: String::new(), expression: expression.to_owned(), on }
+    Lookup {
+        target: target.to_owned(),
+        target_type: String::new(),
+        expression: expression.to_owned(),
+        on,
+        fidelity: Fidelity::Exact,
+    }
 }
 
 fn also(name: &str, kind: &str) -> SourceColumn {

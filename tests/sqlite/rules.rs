@@ -3,8 +3,8 @@
 use highwater::engine::{Feed, Tx};
 use highwater::error::Kind;
 use highwater::model::{
-    Block, Bounds, ColumnPair, Form, Into, IntoColumn, Key, Layout, Lookup, On, OnDelete, Rule, SourceColumn,
-    Strategy, TableName, TablePlan, Value,
+    Block, Bounds, ColumnPair, Fidelity, Form, Into, IntoColumn, Key, Layout, Lookup, On, OnDelete, Rule,
+    SourceColumn, Strategy, TableName, TablePlan, Value,
 };
 
 use super::rig::{LIMITS, Rig};
@@ -43,7 +43,13 @@ pub fn computed(source: &str, expression: &str, target: &str, on: On) -> ColumnP
 
 /// A column that is looked up.
 pub fn lookup(target: &str, expression: &str, on: On) -> Lookup {
-    Lookup { target: target.into(), target_type: String::new(), expression: expression.into(), on }
+    Lookup {
+        target: target.into(),
+        target_type: String::new(),
+        expression: expression.into(),
+        on,
+        fidelity: Fidelity::Exact,
+    }
 }
 
 /// A further target.

@@ -137,8 +137,9 @@ fn meaning(number: u16, state: &str) -> (Kind, Option<&'static str>) {
         }
         // NULL, duplicates, foreign keys, ranges, lengths, wrong values, checks, packets.
         1048 | 1062 | 1169 | 1586 | 1022 | 1216 | 1217 | 1451 | 1452 | 1761 | 1762 => (Kind::Data, None),
-        1264 | 1265 | 1292 | 1364 | 1365 | 1366 | 1367 | 1406 | 1411 | 1416 | 1441 | 1525 | 1526 | 1690
-        | 1748 => (Kind::Data, None),
+        // 3988: a character that the column's set lacks, in an argument.
+        3988 | 1264 | 1265 | 1292 | 1364 | 1365 | 1366 | 1367 | 1406 | 1411 | 1416 | 1441 | 1525 | 1526
+        | 1690 | 1748 => (Kind::Data, None),
         3140 | 3141 | 3156 | 3157 | 3819 | 3820 | 4025 | 4078 | 4079 | 1118 | 1153 | 1301 => {
             (Kind::Data, None)
         }

@@ -41,6 +41,11 @@ pub(super) struct Filler {
     statements: Vec<(usize, String)>,
 }
 
+/// Whether one of the labels of an ENUM or SET is the empty text.
+pub(super) fn has_empty_label(kind: &str) -> bool {
+    ["('',", ",'',", ",'')", "('')"].iter().any(|label| kind.contains(label))
+}
+
 /// An ENUM column.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Labels {
@@ -53,8 +58,7 @@ pub(super) struct Labels {
 impl Labels {
     /// Of a column of that type at that place, if it is an ENUM.
     pub(super) fn of(place: usize, kind: &str) -> Option<Self> {
-        let empty = ["('',", ",'',", ",'')", "('')"].iter().any(|label| kind.contains(label));
-        kind.starts_with("enum(").then_some(Labels { place, empty })
+        kind.starts_with("enum(").then_some(Labels { place, empty: has_empty_label(kind) })
     }
 
     fn is_zero(self, value: &Value) -> bool {

@@ -1,40 +1,40 @@
 //! Whether a column can take another's values as they are.
 //!
-//! A value that is refused is parked, and somebody hears of it. What is asked here is whether a server
-//! would take a value and change it, which nobody hears of.
+//! A value that is refused is parked with the server's reason. What is asked here is whether a server would
+//! take a value and change it, without a word.
 
 use super::types::{Kind, collation};
+use crate::engine::fit::Fit;
+use crate::model::ColumnPair;
 
-/// How well a column of one type takes the values of another.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Fit {
-    /// As they are, or not at all.
-    Exact,
-    /// As they are, but they mean or can do something else there.
-    Doubtful(&'static str),
-    /// Some would be changed.
-    Changed(&'static str),
+/// How the target column takes the values.
+pub(in crate::engine) fn fit(pair: &ColumnPair) -> Fit {
+    match &pair.expression {
+        Some(_) => Fit::Exact,
+        None => of_types(&pair.source_type, &pair.target_type),
+    }
 }
 
-/// How well a column of type `target` takes the values of type `source`.
-pub(super) fn fit(source: &str, target: &str) -> Fit {
+/// The table: how a column of type `target` takes the values of type `source`.
+fn of_types(source: &str, target: &str) -> Fit {
     if source == target {
         return Fit::Exact;
     }
     let (from, to) = (Kind::of(source), Kind::of(target));
     match (&from, &to) {
-        (Kind::Integer | Kind::Decimal, Kind::Decimal) => decimal(source, target),
+        (Kind::Integer | Kind::Decimal, Kind::Decimal) | (Kind::Decimal, Kind::Integer) => {
+            decimal(source, target)
+        }
         (Kind::Integer | Kind::Year, Kind::Integer) | (Kind::Bit, Kind::Bit) | (Kind::Json, Kind::Json) => {
             Fit::Exact
         }
-        (Kind::Float | Kind::Double, Kind::Double) | (Kind::Float, Kind::Float) => rounded(source, target),
+        (Kind::Float | Kind::Double, Kind::Float | Kind::Double) => float(source, target),
         (Kind::Moment, Kind::Moment) => moment(source, target),
         (Kind::Bytes, Kind::Bytes) => padded(source, target),
         (Kind::Chars(_), Kind::Chars(_)) => characters(source, target),
         (Kind::Chars(_) | Kind::Bytes, Kind::Bytes | Kind::Chars(_)) => mixed(target),
-        (Kind::Chars(_), Kind::Enum(_) | Kind::Set(_))
-        | (Kind::Enum(_), Kind::Enum(_))
-        | (Kind::Set(_), Kind::Set(_)) => Fit::Exact,
+        (Kind::Chars(_), Kind::Enum(_) | Kind::Set(_)) => Fit::Merged(LABELS),
+        (Kind::Enum(_), Kind::Enum(_)) | (Kind::Set(_), Kind::Set(_)) => labelled(source, target),
         (
             Kind::Integer
             | Kind::Decimal
@@ -45,15 +45,22 @@ pub(super) fn fit(source: &str, target: &str) -> Fit {
             | Kind::Enum(_)
             | Kind::Set(_),
             Kind::Chars(_),
-        ) => text(target),
-        (Kind::Chars(_), Kind::Json) => Fit::Changed("JSON orders and spaces texts anew"),
+        ) => Fit::Exact,
+        (Kind::Chars(_), Kind::Json) => Fit::blocked("JSON orders and spaces texts its own way"),
         (Kind::Address, Kind::Address) | (Kind::Opaque, Kind::Opaque) => same_word(source, target),
-        (Kind::Integer | Kind::Decimal, Kind::Float | Kind::Double) => {
-            Fit::Changed("it has fewer digits than the number")
-        }
-        _ => Fit::Changed("it holds another kind of values"),
+        (Kind::Integer | Kind::Decimal, Kind::Float | Kind::Double) => Fit::Merged(DIGITS),
+        _ => Fit::blocked("it holds another kind of values"),
     }
 }
+
+pub(super) const LABELS: &str =
+    "it takes a number for a label's number, and a label in other letters for its own";
+const DIGITS: &str = "it holds fewer digits";
+const SHORTER: &str = "it is shorter, and cuts off spaces at the end";
+const SPACES: &str = "it drops spaces at the end";
+const ZEROS: &str = "it is filled up with zeros";
+const FRACTION: &str = "it rounds fractions of a second";
+const ZONE: &str = "a TIMESTAMP is a moment, the other a date and hour, and nothing says of which zone";
 
 /// Whether two types tell keys apart in the same way: by the same collation, if any. The older name of
 /// utf8mb3 counts as the same.
@@ -66,55 +73,59 @@ pub(super) fn same_collation(source: &str, target: &str) -> bool {
 }
 
 /// The numbers in a type's brackets.
-fn sizes(type_name: &str) -> Vec<u32> {
+pub(super) fn sizes(type_name: &str) -> Vec<u32> {
     let inner = type_name.split_once('(').and_then(|(_, rest)| rest.split_once(')'));
     inner.map(|(list, _)| list.split(',').filter_map(|n| n.trim().parse().ok()).collect()).unwrap_or_default()
 }
 
 /// The type's first word.
-fn word(type_name: &str) -> &str {
+pub(super) fn word(type_name: &str) -> &str {
     type_name.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default()
 }
 
 fn decimal(source: &str, target: &str) -> Fit {
     let scale = |name: &str| sizes(name).get(1).copied().unwrap_or(0);
-    if scale(target) < scale(source) {
-        Fit::Changed("it rounds: it has fewer decimal places")
-    } else {
-        Fit::Exact
+    match (scale(target) < scale(source), word(target)) {
+        (false, _) => Fit::Exact,
+        (true, "decimal") => Fit::Compared("it rounds to fewer decimal places"),
+        (true, _) => Fit::Compared("it holds whole numbers"),
     }
 }
 
 /// Numbers with a fixed count of decimal places are rounded to it.
-fn rounded(source: &str, target: &str) -> Fit {
+fn float(source: &str, target: &str) -> Fit {
     let (from, to) = (sizes(source), sizes(target));
-    if to.is_empty() || (from == to && word(source) == word(target)) {
-        Fit::Exact
-    } else {
-        Fit::Changed("it rounds to a count of decimal places")
+    match (word(source), word(target)) {
+        (one, other) if to.is_empty() && (one == other || other == "double") => Fit::Exact,
+        (one, other) if to == from && one == other => Fit::Exact,
+        _ if to.is_empty() => Fit::Merged(DIGITS),
+        _ => Fit::Merged("it rounds to a count of decimal places"),
     }
 }
 
 fn moment(source: &str, target: &str) -> Fit {
     let fraction = |name: &str| sizes(name).first().copied().unwrap_or(0);
-    if fraction(target) < fraction(source) {
-        return Fit::Changed("it rounds fractions of a second");
-    }
+    let is_rounded = fraction(target) < fraction(source);
     match (word(source), word(target)) {
+        (from, to) if from == to && is_rounded => Fit::Compared(FRACTION),
         (from, to) if from == to => Fit::Exact,
         ("date", "datetime") => Fit::Exact,
-        ("timestamp", "datetime") => Fit::Doubtful("a moment in time becomes its date and hour in UTC"),
-        ("datetime", "timestamp") => Fit::Doubtful("a date and hour becomes that moment in UTC"),
-        _ => Fit::Changed("it keeps only a part"),
+        ("datetime", "date") => Fit::Merged("it drops the time of day"),
+        ("timestamp", "datetime") => {
+            Fit::Blocked { why: ZONE, instead: Some("CONVERT_TZ({}, '+00:00', '..')") }
+        }
+        ("datetime" | "date", "timestamp") => {
+            Fit::Blocked { why: ZONE, instead: Some("CONVERT_TZ({}, '..', '+00:00')") }
+        }
+        _ => Fit::blocked("it keeps only a part"),
     }
 }
 
 /// BINARY(n) is filled up with zeros.
 fn padded(source: &str, target: &str) -> Fit {
-    if word(target) == "binary" && (word(source) != "binary" || sizes(source) != sizes(target)) {
-        Fit::Changed("BINARY fills up with zeros")
-    } else {
-        Fit::Exact
+    match word(target) {
+        "binary" if word(source) != "binary" || sizes(source) != sizes(target) => Fit::Merged(ZEROS),
+        _ => Fit::Exact,
     }
 }
 
@@ -122,28 +133,31 @@ fn characters(source: &str, target: &str) -> Fit {
     let length = |name: &str| sizes(name).first().copied().unwrap_or(u32::MAX);
     match (word(source), word(target)) {
         ("char", "char") => Fit::Exact,
-        (_, "char") => Fit::Changed("CHAR drops spaces at the end"),
-        (_, "varchar") if word(source) != "char" && length(target) < length(source) => {
-            Fit::Doubtful("it is shorter: longer texts are parked, but for spaces at the end, which it drops")
-        }
+        (_, "char") => Fit::Merged(SPACES),
+        (_, "varchar") if word(source) != "char" && length(target) < length(source) => Fit::Compared(SHORTER),
         _ => Fit::Exact,
     }
 }
 
 fn mixed(target: &str) -> Fit {
     match word(target) {
-        "binary" => Fit::Changed("BINARY fills up with zeros"),
-        "char" => Fit::Changed("CHAR drops spaces at the end"),
+        "binary" => Fit::Merged(ZEROS),
+        "char" => Fit::Merged(SPACES),
         _ => Fit::Exact,
     }
 }
 
-/// What has a text of its own keeps it in a column of characters.
-fn text(target: &str) -> Fit {
-    match word(target) {
-        "char" => Fit::Doubtful("texts are compared there, not values"),
-        _ => Fit::Exact,
-    }
+/// Labels that the target has, too, are found there by their texts.
+fn labelled(source: &str, target: &str) -> Fit {
+    let (own, there) = (labels(source), labels(target));
+    if own.iter().all(|label| there.contains(label)) { Fit::Exact } else { Fit::Compared(LABELS) }
+}
+
+/// The labels of an ENUM or SET, as its type has them.
+fn labels(type_name: &str) -> Vec<&str> {
+    let list = type_name.rsplit_once(" CHARACTER SET ").map_or(type_name, |(list, _)| list);
+    let list = list.split_once("('").map_or("", |(_, rest)| rest);
+    list.strip_suffix("')").unwrap_or(list).split("','").collect()
 }
 
 fn same_word(source: &str, target: &str) -> Fit {
@@ -151,7 +165,7 @@ fn same_word(source: &str, target: &str) -> Fit {
     if word(source) == word(target) || general {
         Fit::Exact
     } else {
-        Fit::Changed("it holds another kind of values")
+        Fit::blocked("it holds another kind of values")
     }
 }
 
@@ -160,29 +174,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_would_be_changed_is_told_from_what_is_refused() {
+    fn what_changes_values_is_told_by_both_types() {
         let utf = |name: &str| format!("{name} CHARACTER SET utf8mb4 COLLATE utf8mb4_bin");
+        let fit = |source: &str, target: &str| of_types(source, target);
         let exact = |source: &str, target: &str| fit(source, target) == Fit::Exact;
-        let changed = |source: &str, target: &str| matches!(fit(source, target), Fit::Changed(_));
+        let compared = |source: &str, target: &str| matches!(fit(source, target), Fit::Compared(_));
+        let merged = |source: &str, target: &str| matches!(fit(source, target), Fit::Merged(_));
+        let blocked = |source: &str, target: &str| matches!(fit(source, target), Fit::Blocked { .. });
         assert!(
             exact("bigint unsigned", "int") && exact("int", "decimal(20,0)") && exact("bit(9)", "bit(64)")
         );
-        assert!(changed("decimal(10,3)", "decimal(20,2)") && changed("decimal(10,3)", "int"));
-        assert!(changed("double", "float") && exact("float", "double") && changed("double", "double(10,2)"));
+        assert!(compared("decimal(10,3)", "decimal(20,2)") && compared("decimal(10,3)", "int"));
+        assert!(merged("double", "float") && exact("float", "double") && merged("double", "double(10,2)"));
+        assert!(merged("int", "double") && compared("datetime(6)", "datetime(3)"));
+        assert!(exact("date", "datetime") && merged("datetime", "date") && blocked("time", "date"));
+        assert!(blocked("timestamp", "datetime") && blocked("datetime", "timestamp"));
+        assert!(merged("varbinary(4)", "binary(4)") && exact("binary(4)", "varbinary(9)"));
+        assert!(merged(&utf("varchar(9)"), &utf("char(9)")) && exact(&utf("char(9)"), &utf("varchar(9)")));
+        assert!(compared(&utf("varchar(9)"), &utf("varchar(8)")));
+        assert!(blocked(&utf("longtext"), "json") && exact("json", &utf("longtext")));
         assert!(
-            changed("int", "double") && changed("datetime(6)", "datetime(3)") && exact("date", "datetime")
-        );
-        assert!(matches!(fit("timestamp", "datetime"), Fit::Doubtful(_)) && changed("datetime", "date"));
-        assert!(changed("varbinary(4)", "binary(4)") && exact("binary(4)", "varbinary(9)"));
-        assert!(changed(&utf("varchar(9)"), &utf("char(9)")) && exact(&utf("char(9)"), &utf("varchar(9)")));
-        assert!(changed(&utf("longtext"), "json") && exact("json", &utf("longtext")));
-        assert!(
-            exact("uuid", &utf("varchar(36)")) && changed("uuid", "binary(16)") && changed("uuid", "inet6")
+            exact("uuid", &utf("varchar(36)")) && blocked("uuid", "binary(16)") && blocked("uuid", "inet6")
         );
         assert!(
-            exact("point", "geometry") && changed("geometry", "point") && changed("vector(3)", "geometry")
+            exact("point", "geometry") && blocked("geometry", "point") && blocked("vector(3)", "geometry")
         );
-        assert!(changed("year", "date") && exact("year", "smallint") && changed("int", "year"));
+        let moods = |labels: &str| format!("enum({labels}) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin");
+        assert!(exact(&moods("'a','it''s'"), &moods("'it''s','b','a'")));
+        assert!(compared(&moods("'a','7'"), &moods("'A','b'")) && merged(&utf("varchar(9)"), &moods("'a'")));
+        assert!(blocked("year", "date") && exact("year", "smallint") && blocked("int", "year"));
     }
 
     #[test]

@@ -11,6 +11,7 @@
 //! | the prepared protocol turns zero dates into NULL | rows are read by the text protocol ([`types`]) |
 //! | no setting silences triggers | a target table with triggers is refused ([`survey`]) |
 
+mod arrived;
 mod behind;
 mod capture;
 mod cascade;
@@ -65,5 +66,6 @@ mod types;
 mod value;
 mod writers;
 
+pub(super) use fits::fit;
 pub use source::MysqlSource;
 pub use target::MysqlTarget;

@@ -135,6 +135,8 @@ impl Keys {
 pub(super) struct Rows<'a> {
     table: String,
     columns: Vec<&'a Column>,
+    /// Where the values of each go.
+    places: Vec<&'static str>,
     /// The rows, with their numbers.
     list: String,
     /// How often the table holds each content.
@@ -166,6 +168,7 @@ impl<'a> Rows<'a> {
         Ok(Rows {
             table: shape.table.clone(),
             columns: table.columns.iter().map(|c| column(&c.target)).collect::<Result<_>>()?,
+            places: table.columns.iter().map(place).collect(),
             list: temporary("rows", name),
             have: temporary("have", name),
             want: temporary("want", name),
@@ -181,6 +184,7 @@ impl<'a> Rows<'a> {
         Rows {
             table: table.to_string(),
             columns,
+            places: Vec::new(),
             list: list.to_string(),
             have: temporary("have", name),
             want: temporary("want", name),
@@ -234,8 +238,7 @@ impl<'a> Rows<'a> {
 
     /// What fills the list.
     pub(super) fn filler(&self) -> Filler {
-        let columns =
-            self.columns.iter().enumerate().map(|(i, c)| (format!("c{}", i + 1), place(&c.declared())));
+        let columns = self.places.iter().enumerate().map(|(i, place)| (format!("c{}", i + 1), *place));
         let columns = std::iter::once(("hw_n".to_string(), "?")).chain(columns);
         let enums = self.columns.iter().enumerate().filter_map(|(i, c)| Labels::of(i + 1, &c.declared()));
         Filler::of(&self.list, columns.collect()).with_enums(enums.collect())

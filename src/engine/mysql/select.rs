@@ -7,7 +7,7 @@
 use sqlx::mysql::MySqlRow;
 
 use super::session::bytes;
-use super::types::{Carried, raw_key};
+use super::types::{Carried, besides, raw_key};
 use super::value::{join, quote};
 use crate::error::{Error, Result};
 use crate::model::{ColumnPair, Layout, Staged, TablePlan, Value};
@@ -71,8 +71,8 @@ impl<'a> Reading<'a> {
     /// The key, as it stands in the log or in the table.
     fn key(&self, before: &str) -> Vec<Carried> {
         let named = |(i, pair): (usize, &ColumnPair)| match self.is_derived {
-            true => Carried::of(pair).named(&format!("hw_{before}{}", i + 1)),
-            false => Carried::of(pair),
+            true => Carried::of_key(pair).named(&format!("hw_{before}{}", i + 1)),
+            false => Carried::of_key(pair),
         };
         raw_key(self.table).iter().enumerate().map(named).collect()
     }
@@ -90,8 +90,7 @@ impl<'a> Reading<'a> {
     }
 
     fn also(&self) -> impl Iterator<Item = Carried> {
-        let also = self.table.rule.also.iter();
-        also.map(|c| Carried::of(&ColumnPair::plain(&c.name, &c.type_name, &c.name, &c.type_name)))
+        self.table.rule.also.iter().map(|c| Carried::of(&besides(c)))
     }
 
     /// The carried columns and those that are staged besides.
@@ -145,7 +144,7 @@ impl<'a> Reading<'a> {
     /// The logged key and the state.
     pub(super) fn logged(&self) -> Selection {
         let key = raw_key(self.table);
-        let key = key.iter().enumerate().map(|(i, pair)| Carried::of(pair).named(&format!("k{}", i + 1)));
+        let key = key.iter().enumerate().map(|(i, pair)| Carried::of_key(pair).named(&format!("k{}", i + 1)));
         let key = if self.is_derived { self.key("k") } else { key.collect() };
         let row = if self.is_derived { self.row.as_str() } else { "f" };
         let (mut all, state) = (Selection::of(key, row), self.state());

@@ -11,7 +11,7 @@ use sqlx::{AssertSqlSafe, MySql, MySqlConnection, Row};
 use super::fault::{classify, is_denied, is_garbled};
 use crate::engine::Record;
 pub(super) use crate::engine::record::{maybe, number, text};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 
 /// A connection on which several statements belong together.
 pub(super) struct Session {
@@ -64,6 +64,17 @@ impl Session {
         let place = self.place.clone();
         let done = sqlx::raw_sql(AssertSqlSafe(sql.into())).execute(self.connection()?).await;
         done.map(|done| done.rows_affected()).map_err(|e| classify(e, &place))
+    }
+
+    /// As [`Self::execute`], of a statement that writes rows: a character that their columns lack is theirs.
+    pub(super) async fn write(&mut self, sql: String) -> Result<u64> {
+        let place = self.place.clone();
+        let done = sqlx::raw_sql(AssertSqlSafe(sql)).execute(self.connection()?).await;
+        done.map(|done| done.rows_affected()).map_err(|error| {
+            let is_of_row = is_garbled(&error);
+            let error = classify(error, &place);
+            if is_of_row { Error::new(Kind::Data, error.summary()) } else { error }
+        })
     }
 
     /// Runs a prepared statement; returns how many rows it touched.

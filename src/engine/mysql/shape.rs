@@ -68,7 +68,9 @@ impl Column {
         let word = self.kind.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default();
         let exact = match word {
             "float" => format!("CAST(CAST({column} AS DOUBLE) AS CHAR)"),
-            "enum" | "set" | "bit" => format!("CAST({column}+0 AS CHAR)"),
+            "enum" | "bit" => format!("CAST({column}+0 AS CHAR)"),
+            // Adding 0 would lose digits of 64 members.
+            "set" => format!("CAST(CAST({column} AS UNSIGNED) AS CHAR)"),
             "char" | "varchar" | "tinytext" | "text" | "mediumtext" | "longtext" | "binary" | "varbinary"
             | "tinyblob" | "blob" | "mediumblob" | "longblob" => column,
             "geometry" | "point" | "linestring" | "polygon" | "multipoint" | "multilinestring"

@@ -8,12 +8,13 @@ use std::collections::HashSet;
 
 use sha2::{Digest, Sha256};
 
+use super::arrived::Comparisons;
 use super::changed::Changed;
 use super::connect::Flavour;
 use super::fill::{Filler, Labels};
 use super::matched::{KeyColumn, Match, declared_key, first_column, same_row};
 use super::shape::{Column, Shape};
-use super::types::{Kind, charset, collation, place};
+use super::types::{Kind, MEMBERS, besides, charset, collation, is_members, place};
 use super::value::{join, quote};
 use crate::model::{ColumnPair, On, SourceColumn, Staged, TablePlan};
 
@@ -48,6 +49,8 @@ pub(super) struct Staging {
     lifted: String,
     /// The values of columns that are computed here.
     resolved: String,
+    /// What is compared with what was staged, once it is written.
+    comparisons: Comparisons,
 }
 
 /// A column that gets a value.
@@ -59,6 +62,8 @@ struct Given {
     kind: String,
     /// Whether it is written when its row is updated, too.
     always: bool,
+    /// Whether it is a SET that is written by number.
+    members: bool,
 }
 
 /// A name for a temporary table of this kind, which no other table of the target has.
@@ -85,11 +90,13 @@ impl Staging {
             // What finds a row is of the column's own type: a value that is none is known while staging.
             kind: if matched.contains(&i) { c.target_type.clone() } else { staged_type(table, c, flavour) },
             always: c.on == On::Always,
+            members: is_members(c),
         });
         let lookups = table.rule.lookups.iter().map(|l| Given {
             name: quote(&l.target),
             kind: shape.column(&l.target).map_or_else(|| l.target_type.clone(), Column::declared),
             always: l.on == On::Always,
+            members: false,
         });
         let (carried, lookups): (Vec<Given>, Vec<Given>) = (carried.collect(), lookups.collect());
         let is_written =
@@ -102,10 +109,11 @@ impl Staging {
             matches: Match::all(table, |c| format!("s.c{}", c + 1)),
             whole: shape.written().map(|c| (c.name.clone(), c.declared())).collect(),
             touched: touched.filter(|name| !is_written(name)).collect(),
-            loaded: table.columns.iter().map(|c| (quote(&c.target), place(&c.target_type))).collect(),
+            loaded: table.columns.iter().map(|c| (quote(&c.target), place(c))).collect(),
             also: table.rule.also.iter().map(|c| compared_type(table, c, flavour, unknown)).collect(),
             expressions: table.rule.lookups.iter().map(|l| l.expression.clone()).collect(),
             changed: Changed::of(table, &key, flavour, &stage),
+            comparisons: Comparisons::of(table),
             lifted: temporary(&format!("{name}_lifted"), &table.target.name),
             resolved: temporary(&format!("{name}_resolved"), &table.target.name),
             stage,
@@ -166,6 +174,22 @@ impl Staging {
         )
     }
 
+    /// Whether rows that are loaded right into the table are the same there.
+    pub(super) fn loads_plainly(&self) -> bool {
+        self.comparisons.is_empty()
+    }
+
+    /// The reason for which one of the picked rows is parked: a value is another one in the table.
+    pub(super) fn changed_value(&self, pick: Pick<'_>) -> Option<String> {
+        let from = format!("{} WHERE s.hw_present{}", self.beside_table(), pick.condition());
+        self.comparisons.first_change(&from)
+    }
+
+    /// The same of the columns that are computed here.
+    pub(super) fn changed_lookup(&self, pick: Pick<'_>) -> Option<String> {
+        self.comparisons.first_change_of_lookups(&self.changed.with(pick, true), &self.resolved)
+    }
+
     /// The computed columns as `r` beside the staged rows `s`, if there are any.
     fn beside_resolved(&self) -> String {
         if self.lookups.is_empty() {
@@ -176,7 +200,10 @@ impl Staging {
 
     /// The columns that get a value, each with it.
     fn given(&self) -> impl Iterator<Item = (&Given, String)> {
-        let carried = self.carried.iter().enumerate().map(|(i, c)| (c, format!("s.c{}", i + 1)));
+        let carried = self.carried.iter().enumerate().map(|(i, c)| {
+            let staged = format!("s.c{}", i + 1);
+            (c, if c.members { format!("CAST({staged} AS UNSIGNED)") } else { staged })
+        });
         carried.chain(self.lookups.iter().enumerate().map(|(i, l)| (l, format!("r.x{}", i + 1))))
     }
 
@@ -216,15 +243,19 @@ impl Staging {
 
     /// What fills the stage.
     pub(super) fn filler(&self) -> Filler {
-        let key = (1..=self.key.len()).map(|n| format!("k{n}"));
-        let carried = (1..=self.carried.len()).map(|n| format!("c{n}"));
-        let also = (1..=self.also.len()).map(|n| format!("a{n}"));
-        let first = ["hw_n", "hw_present"].map(String::from).into_iter();
-        let columns: Vec<String> = first.chain(key).chain(carried).chain(also).collect();
+        let plain = |name: String| (name, "?");
+        let place = |members| if members { MEMBERS } else { "?" };
+        let key = (1..=self.key.len()).map(|n| plain(format!("k{n}")));
+        let carried = self.carried.iter().enumerate();
+        let carried = carried.map(|(i, c)| (format!("c{}", i + 1), place(c.members)));
+        let also = self.also.iter().enumerate();
+        let also = also.map(|(i, kind)| (format!("a{}", i + 1), place(kind.starts_with("set("))));
+        let first = ["hw_n", "hw_present"].map(|name| plain(name.to_string())).into_iter();
+        let columns = first.chain(key).chain(carried).chain(also).collect();
         let kinds = self.key.iter().map(|k| &k.staged);
         let kinds = kinds.chain(self.carried.iter().map(|c| &c.kind)).chain(&self.also);
         let enums = kinds.enumerate().filter_map(|(i, kind)| Labels::of(i + 2, kind));
-        Filler::new(&self.stage, columns).with_enums(enums.collect()).with_refusals(2 + self.key.len())
+        Filler::of(&self.stage, columns).with_enums(enums.collect()).with_refusals(2 + self.key.len())
     }
 
     /// What fills the table.
@@ -436,6 +467,7 @@ pub(super) fn carried_type(pair: &ColumnPair, flavour: Flavour) -> String {
     let text = || "longtext CHARACTER SET utf8mb4".to_string();
     match (&from, &to) {
         (Kind::Enum(_), Kind::Enum(_)) => labels(&pair.source_type),
+        (Kind::Set(_), Kind::Set(_)) if is_members(pair) => labels(&pair.source_type),
         (
             Kind::Chars(set) | Kind::Enum(set) | Kind::Set(set),
             Kind::Chars(other) | Kind::Enum(other) | Kind::Set(other),
@@ -446,6 +478,8 @@ pub(super) fn carried_type(pair: &ColumnPair, flavour: Flavour) -> String {
         (Kind::Opaque, _) if pair.source_type.starts_with("vector") => "longblob".to_string(),
         (Kind::Opaque, Kind::Opaque) => "geometry".to_string(),
         (Kind::Opaque, _) => "longblob".to_string(),
+        // MariaDB makes 0 of the year 0000 there.
+        (Kind::Year, Kind::Chars(_)) => text(),
         // Other servers have fewer digits.
         (Kind::Decimal | Kind::Json | Kind::Address | Kind::Chars(_) | Kind::Enum(_) | Kind::Set(_), _) => {
             text()
@@ -459,10 +493,6 @@ pub(super) fn carried_type(pair: &ColumnPair, flavour: Flavour) -> String {
 /// The type of what is staged besides.
 pub(super) fn also_type(column: &SourceColumn, flavour: Flavour) -> String {
     carried_type(&besides(column), flavour)
-}
-
-fn besides(column: &SourceColumn) -> ColumnPair {
-    ColumnPair::plain(&column.name, &column.type_name, &column.name, &column.type_name)
 }
 
 /// The same, but it compares as the source's column does, as far as the server knows how.
@@ -491,7 +521,7 @@ fn staged_type(table: &TablePlan, pair: &ColumnPair, flavour: Flavour) -> String
     }
 }
 
-/// The type of an ENUM whose labels differ in more than their letters' cases or accents for sure: they
+/// The type of an ENUM or SET whose labels differ in more than their letters' cases or accents for sure: they
 /// do already on the source, by a collation that this server may not know.
 fn labels(source_type: &str) -> String {
     let kind = source_type.split(" CHARACTER SET ").next().unwrap_or(source_type);

@@ -3,7 +3,7 @@
 use super::changed::Changed;
 use super::further::Further;
 use super::replace::Keys;
-use super::session::number;
+use super::session::{maybe, number};
 use super::stage::{Pick, Staging};
 use super::tx::{MysqlTx, writing};
 use super::types::Kind as Values;
@@ -56,10 +56,23 @@ impl MysqlTx {
         }
         applied.updated += self.run(&what, staging.update_present(pick)).await?;
         applied.inserted += self.run(&what, staging.insert_present(pick)).await?;
+        self.check_values(staging, pick).await?;
         for further in &further {
             applied.add(&self.equalise_further(table, further, staging.changed(), pick).await?);
         }
         Ok(applied)
+    }
+
+    /// Fails if the table made another value of one of the picked rows'.
+    pub(super) async fn check_values(&mut self, staging: &Staging, pick: Pick<'_>) -> Result<()> {
+        let queries = [staging.changed_value(pick), staging.changed_lookup(pick)];
+        for sql in queries.into_iter().flatten() {
+            let found = self.fetch("comparing values", sql).await?;
+            if let Some(reason) = found.first().and_then(|row| maybe(row, 0)) {
+                return Err(Error::new(Kind::Data, reason));
+            }
+        }
+        Ok(())
     }
 
     /// Deletes the rows of the picked keys that are absent: those of further targets first, as they are

@@ -5,7 +5,8 @@ use std::collections::{HashMap, HashSet};
 use super::catalog;
 use super::connect::{Flavour, Server};
 use super::facts;
-use super::fits::{Fit, fit, same_collation};
+use super::fill::has_empty_label;
+use super::fits::same_collation;
 use super::grants::Grants;
 use super::raise;
 use super::retire::{self, Means};
@@ -15,7 +16,7 @@ use super::types::{Kind, collation};
 use super::value::{join, literal, quote};
 use crate::engine::{Manners, Survey};
 use crate::error::{Kind as Kinds, Result};
-use crate::model::{Finding, Plan, Schema, Table, TableName, TablePlan};
+use crate::model::{ColumnPair, Finding, Plan, Schema, Table, TableName, TablePlan};
 
 const EXCLUDE: &str = "add the table to `exclude`";
 
@@ -63,6 +64,7 @@ pub(super) async fn source(source: &Inner, schema: &Schema, plan: &Plan) -> Resu
     look.not_carried(&mut session, schema, plan).await?;
     for table in &plan.tables {
         look.float_key(table);
+        look.documents(table);
     }
     session.close();
     look.means(server).await?;
@@ -90,7 +92,7 @@ pub(super) async fn target(server: &Server, schema: &Schema, plan: &Plan) -> Res
             look.makeable(table, server.flavour, &collations);
         } else if let Some(found) = schema.table(&table.target) {
             look.triggers(table, found);
-            look.columns(table);
+            look.collations(table);
         }
     }
     session.close();
@@ -401,6 +403,20 @@ impl Look {
         }
     }
 
+    /// MySQL shows a document as a text, which has fewer types than the document.
+    fn documents(&mut self, table: &TablePlan) {
+        let is_document = |c: &&ColumnPair| c.expression.is_none() && Kind::of(&c.source_type) == Kind::Json;
+        let names = join(table.columns.iter().filter(is_document).map(|c| c.source.clone()), ", ");
+        if !names.is_empty() {
+            let what = format!(
+                "JSON ({names}) is carried as its text: what SQL functions put into a document as DECIMAL becomes DOUBLE \
+                 there, dates and bytes become strings"
+            );
+            let remedy = "nothing if the application writes JSON as text; else read such values from columns of their own";
+            self.warn_table(&table.source, what, remedy);
+        }
+    }
+
     /// How it is found out who may still write a log.
     async fn means(&mut self, server: &Server) -> Result<()> {
         let means = retire::means(server).await?;
@@ -443,21 +459,16 @@ impl Look {
         self.block_table(&table.source, what, remedy);
     }
 
-    /// Whether the columns take the values as they are. What an expression makes of one is the rule's to say.
-    fn columns(&mut self, table: &TablePlan) {
-        for pair in table.columns.iter().filter(|pair| pair.expression.is_none()) {
-            let (from, to) = (&pair.source_type, &pair.target_type);
-            let place = format!("{}.{}", table.target, pair.target);
-            match fit(from, to) {
-                Fit::Exact => {}
-                Fit::Doubtful(why) => {
-                    let what = format!("{place} is {to} and the source's column {from}: {why}");
-                    self.warn_table(&table.source, what, "nothing if that is what the upgrade means");
-                }
-                Fit::Changed(why) => {
-                    let what = format!("{place} is {to} and would change values of {from}: {why}");
-                    self.block_table(&table.source, what, format!("give it a type that holds {from}"));
-                }
+    /// Whether keys are told apart, on both sides alike.
+    fn collations(&mut self, table: &TablePlan) {
+        for (pair, _) in table.matched() {
+            let is_set = matches!(Kind::of(&pair.source_type), Kind::Set(_));
+            if is_set && has_empty_label(&pair.source_type) {
+                let what = format!(
+                    "key column {} is a SET with an empty label: it compares like no label at all",
+                    pair.source
+                );
+                self.block_table(&table.source, what, EXCLUDE);
             }
         }
         for (pair, _) in table.matched().filter(|(pair, _)| pair.expression.is_none()) {

@@ -79,7 +79,7 @@ impl MysqlTx {
 
     pub(super) async fn run(&mut self, what: &str, sql: String) -> Result<u64> {
         self.check()?;
-        let done = self.session.execute(sql).await.at(what);
+        let done = self.session.write(sql).await.at(what);
         self.noted(done)
     }
 
@@ -244,7 +244,12 @@ impl Tx for MysqlTx {
     }
 
     async fn load(&mut self, table: &TablePlan, rows: Feed<'_>) -> Result<(u64, u64)> {
-        let loader = self.staging(table).await?.loader();
+        let staging = self.staging(table).await?;
+        if !staging.loads_plainly() {
+            let what = format!("{}: values must be compared as they come", table.target);
+            return Err(Error::new(Kind::Data, what));
+        }
+        let loader = staging.loader();
         let (rows, bytes, _) = self.feed(&writing(table), &loader, rows, false).await?;
         Ok((rows, bytes))
     }
@@ -341,6 +346,7 @@ impl Tx for MysqlTx {
         let updated = self.run(&what, staging.put_changed(pick)).await?;
         self.run(&what, staging.forget(pick)).await?;
         let inserted = self.run(&what, staging.insert_present(pick)).await?;
+        self.check_values(&staging, pick).await?;
         Ok(Applied { updated, inserted, deleted, parked: 0 })
     }
 

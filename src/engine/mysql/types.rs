@@ -6,7 +6,7 @@
 
 use super::value::{literal, quote};
 use crate::error::{Error, Result};
-use crate::model::{ColumnPair, TablePlan, Value};
+use crate::model::{ColumnPair, SourceColumn, TablePlan, Value};
 
 /// What kind of values a type has.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -133,10 +133,31 @@ impl Kind {
     }
 }
 
-/// What stands in a prepared statement where a value for a column of that type goes. Of a VECTOR the
-/// server would say so, and the client knows no such type.
-pub(super) fn place(type_name: &str) -> &'static str {
-    if type_name.starts_with("vector") { "CAST(? AS BINARY)" } else { "?" }
+/// Where the number of a SET's members goes.
+pub(super) const MEMBERS: &str = "CAST(? AS UNSIGNED)";
+
+/// What stands in a prepared statement where a value of that column goes. Of a VECTOR the server would say
+/// so, and the client knows no such type. A SET that travels as a number is no text of labels.
+pub(super) fn place(pair: &ColumnPair) -> &'static str {
+    if is_members(pair) {
+        MEMBERS
+    } else if pair.target_type.starts_with("vector") {
+        "CAST(? AS BINARY)"
+    } else {
+        "?"
+    }
+}
+
+/// Whether both sides have the same ENUM or SET, whose values then travel by number: an empty label has the
+/// same text as no label at all.
+pub(super) fn is_numbered(pair: &ColumnPair) -> bool {
+    let is_listed = matches!(Kind::of(&pair.source_type), Kind::Enum(_) | Kind::Set(_));
+    is_listed && pair.expression.is_none() && pair.source_type == pair.target_type
+}
+
+/// Whether it is a SET that travels by number.
+pub(super) fn is_members(pair: &ColumnPair) -> bool {
+    is_numbered(pair) && matches!(Kind::of(&pair.target_type), Kind::Set(_))
 }
 
 /// The character set that a type names.
@@ -168,6 +189,11 @@ pub(super) fn raw_key(table: &TablePlan) -> Vec<ColumnPair> {
     table.key_columns().map(raw).collect()
 }
 
+/// A column that is staged besides, as one that is carried.
+pub(super) fn besides(column: &SourceColumn) -> ColumnPair {
+    ColumnPair::plain(&column.name, &column.type_name, &column.name, &column.type_name)
+}
+
 /// How the values of a carried column travel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
@@ -190,6 +216,7 @@ enum Expression {
     AsDouble,
     AsUtf8,
     AsNumber,
+    AsMembers,
     AsBytes,
     /// An operator's expression, as text.
     Text,
@@ -212,10 +239,11 @@ impl Carried {
             return Carried { expression, form, column: format!("({sql}\n)") };
         }
         let (from, to) = (Kind::of(&pair.source_type), Kind::of(&pair.target_type));
-        let same = pair.source_type == pair.target_type;
         let (expression, form) = match &from {
             Kind::Float => (Expression::AsDouble, Form::Text),
-            Kind::Enum(_) if same => (Expression::AsNumber, Form::Integer),
+            Kind::Enum(_) if is_numbered(pair) => (Expression::AsNumber, Form::Integer),
+            // Of 64 members the last has a number that no signed one holds.
+            Kind::Set(_) if is_members(pair) => (Expression::AsMembers, Form::Text),
             Kind::Chars(charset) | Kind::Enum(charset) | Kind::Set(charset) => match &to {
                 Kind::Chars(other) | Kind::Enum(other) | Kind::Set(other) if charset == other => {
                     (Expression::Plain, Form::Blob)
@@ -238,6 +266,17 @@ impl Carried {
         Carried { expression, form, column: quote(&pair.source) }
     }
 
+    /// How the values of a key's column travel: a SET as it is compared, by its labels.
+    pub(super) fn of_key(pair: &ColumnPair) -> Self {
+        match Kind::of(&pair.source_type) {
+            Kind::Set(_) => {
+                let (expression, form) = (Expression::Plain, Form::Blob);
+                Carried { expression, form, column: quote(&pair.source) }
+            }
+            _ => Carried::of(pair),
+        }
+    }
+
     /// The same values in a column of another name.
     #[must_use]
     pub(super) fn named(self, column: &str) -> Self {
@@ -253,6 +292,8 @@ impl Carried {
             Expression::AsDouble => format!("CAST({column} AS DOUBLE)"),
             Expression::AsUtf8 => format!("CONVERT({column} USING utf8mb4)"),
             Expression::AsNumber => format!("{column}+0"),
+            // Adding 0 would make it a floating point number.
+            Expression::AsMembers => format!("CAST({column} AS UNSIGNED)"),
             Expression::AsBytes => format!("UNHEX(HEX({column}))"),
             Expression::Text => format!("CONVERT({} USING utf8mb4)", self.column),
             Expression::Bytes => format!("CAST({} AS BINARY)", self.column),
@@ -298,6 +339,11 @@ mod tests {
         let labels = "enum('a','it''s') CHARACTER SET latin1 COLLATE latin1_swedish_ci";
         assert_eq!(Carried::of(&pair(labels, labels)).expression("t"), "t.`c`+0");
         assert_eq!(Carried::of(&pair(labels, labels)).value(Some(b"0")).unwrap(), Value::Integer(0));
+        let members = "set('','a') CHARACTER SET latin1 COLLATE latin1_swedish_ci";
+        assert_eq!(Carried::of(&pair(members, members)).expression("t"), "CAST(t.`c` AS UNSIGNED)");
+        assert_eq!(place(&pair(members, members)), "CAST(? AS UNSIGNED)");
+        let more = "set('','a','b') CHARACTER SET latin1 COLLATE latin1_swedish_ci";
+        assert_eq!(Carried::of(&pair(members, more)).expression("t"), "t.`c`");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use sqlx::{PgConnection, Row};
 
+use super::fits::Changes;
 use super::shape::{Shape, place};
 use super::statements::{Pick, Script, Which, make_temporary};
 use crate::model::{Staged, TablePlan, quote};
@@ -20,6 +21,8 @@ pub(super) struct LookedUp {
     pub(super) always: bool,
     /// Whether it is kept once its row is made.
     pub(super) kept: bool,
+    /// Whether a value would change.
+    pub(super) changes: Option<Changes>,
 }
 
 /// A column of `changed`.

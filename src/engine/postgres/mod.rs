@@ -10,6 +10,7 @@ mod define;
 mod definitions;
 mod facts;
 mod fence;
+mod fits;
 mod flush;
 mod further;
 mod inspect;
@@ -43,5 +44,6 @@ mod target;
 mod tx;
 mod whole;
 
+pub(super) use fits::fit;
 pub use source::PostgresSource;
 pub use target::PostgresTarget;

@@ -6,6 +6,7 @@ use sqlx::{PgConnection, Row};
 
 use super::catalog;
 use super::changed::{self, LookedUp, Shown};
+use super::fits::{self, Changes, Conversion, Via};
 use super::further::Further;
 use crate::error::{Error, Result};
 use crate::model::{Form, On, OnDelete, Staged, TablePlan, quote};
@@ -17,6 +18,8 @@ pub(super) struct Carried {
     pub(super) name: String,
     /// The type that staged values are converted to.
     pub(super) cast: String,
+    /// How they are converted.
+    pub(super) conversion: Conversion,
     /// The type in which values are staged.
     pub(super) staged: String,
     /// Whether it is GENERATED ALWAYS AS IDENTITY: it can be inserted, never updated.
@@ -34,6 +37,8 @@ pub(super) struct Matched {
     pub(super) name: String,
     /// The type that staged values are converted to.
     pub(super) cast: String,
+    /// What stands between the staged column and its cast.
+    pub(super) via: Via,
     /// The column of the stage that has its value.
     pub(super) at: String,
     /// The type in which that is staged.
@@ -94,7 +99,7 @@ pub(super) struct Shape {
 pub(super) struct Found {
     pub(super) name: String,
     pub(super) type_name: String,
-    full_type: String,
+    pub(super) full_type: String,
     is_enum: bool,
     pub(super) always: bool,
     computed: bool,
@@ -128,6 +133,7 @@ impl Shape {
             matched.push(Matched {
                 name: quote(&pair.target),
                 cast: column.type_name.clone(),
+                via: fits::via(pair),
                 at: place(staged),
                 staged: staged_type(column, binary),
                 equal: compared.map_or("OPERATOR(pg_catalog.=)", |c| c.equal.as_str()).to_string(),
@@ -144,7 +150,7 @@ impl Shape {
             });
         }
         let mut carried = Vec::with_capacity(plan.columns.len());
-        for pair in &plan.columns {
+        for (n, pair) in plan.columns.iter().enumerate() {
             let column = find(&found, plan, &pair.target)?;
             if binary && without_length(&column.full_type) != without_length(&pair.target_type) {
                 return Err(retyped(plan, column));
@@ -154,13 +160,14 @@ impl Shape {
                 in_key: matched.iter().any(|m| m.name == name),
                 name,
                 cast: column.type_name.clone(),
+                conversion: Conversion::of(plan, pair, column, &place(Staged::Carried(n))),
                 staged: staged_type(column, binary),
                 always: column.always,
                 kept: pair.on == On::Insert,
             });
         }
         let mut looked_up = Vec::with_capacity(plan.rule.lookups.len());
-        for lookup in &plan.rule.lookups {
+        for (n, lookup) in plan.rule.lookups.iter().enumerate() {
             let column = find(&found, plan, &lookup.target)?;
             looked_up.push(LookedUp {
                 name: quote(&lookup.target),
@@ -168,6 +175,7 @@ impl Shape {
                 expression: lookup.expression.clone(),
                 always: column.always,
                 kept: lookup.on == On::Insert,
+                changes: Changes::of_lookup(lookup, column, &format!("x{n}")),
             });
         }
         let mut further = Vec::with_capacity(plan.rule.into.len());

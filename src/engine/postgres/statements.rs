@@ -5,7 +5,7 @@
 //! converting a value once for each use.
 
 use super::connect::literal;
-use super::shape::{Deferrable, Matched, Shape};
+use super::shape::{Carried, Deferrable, Matched, Shape};
 use super::whole::Whole;
 
 /// Joins by the key's index, whatever the statistics say: the stage has none, and a hash join would
@@ -347,8 +347,7 @@ impl Shape {
     /// Deletes surplus rows, then inserts missing ones, duplicates counted: two counts.
     pub(super) fn replace(&self) -> Script {
         let compared = self.carried.iter().enumerate().filter(|(_, c)| !c.kept);
-        let casts: Vec<String> =
-            self.carried.iter().enumerate().map(|(n, c)| format!("c{n}::{} AS c{n}", c.cast)).collect();
+        let casts: Vec<String> = self.converted_columns().collect();
         let names: Vec<&str> = self.carried.iter().map(|c| c.name.as_str()).collect();
         let scope = self.own_rows();
         let whole = Whole {
@@ -390,11 +389,20 @@ impl Shape {
     /// Staged rows as `s`, converted.
     pub(super) fn converted(&self, which: Which, pick: Pick<'_>, values: bool) -> String {
         let mut columns = vec!["hw_n".to_string()];
-        columns.extend(self.matched.iter().enumerate().map(|(n, m)| format!("{}::{} AS m{n}", m.at, m.cast)));
+        let matched = |(n, m): (usize, &Matched)| format!("{}::{} AS m{n}", m.via.of(&m.at), m.cast);
+        columns.extend(self.matched.iter().enumerate().map(matched));
         if values {
-            columns.extend(self.carried.iter().enumerate().map(|(n, c)| format!("c{n}::{} AS c{n}", c.cast)));
+            columns.extend(self.converted_columns());
         }
         format!("(SELECT {} FROM {} OFFSET 0) AS s", columns.join(", "), self.picked(which, pick))
+    }
+
+    /// The carried columns of a staged row, converted.
+    fn converted_columns(&self) -> impl Iterator<Item = String> {
+        let converted = |(n, c): (usize, &Carried)| {
+            format!("{}::{} AS c{n}", c.conversion.via.of(&format!("c{n}")), c.cast)
+        };
+        self.carried.iter().enumerate().map(converted)
     }
 
     /// The stage with the rows that are meant.

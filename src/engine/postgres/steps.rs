@@ -38,6 +38,7 @@ impl PgTx {
         if !self.is_silenced() {
             self.run("SET CONSTRAINTS ALL IMMEDIATE".to_string(), Some(table)).await?;
         }
+        self.check_values(table, &shape.changed_values(pick)).await?;
         self.check(table, shape, pick).await?;
         Ok(applied(&counts, [1, 2, 0]))
     }
@@ -83,6 +84,7 @@ impl PgTx {
     ) -> Result<Applied> {
         self.fills_all(shape);
         let counts = self.run_script(&shape.put(pick), table).await?;
+        self.check_values(table, &shape.changed_values(pick)).await?;
         self.check_deferrable(table, shape, pick).await?;
         Ok(applied(&counts, [0, 1, 2]))
     }

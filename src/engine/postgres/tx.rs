@@ -208,6 +208,18 @@ impl PgTx {
         self.check_deferrable(table, shape, pick).await
     }
 
+    /// Fails if a value of the staged rows is another one in its column.
+    pub(super) async fn check_values(&mut self, table: &TablePlan, queries: &[String]) -> Result<()> {
+        for sql in queries {
+            let outcomes = self.run(sql.clone(), Some(table)).await?;
+            if let Some(row) = outcomes.iter().find_map(|outcome| outcome.rows.first()) {
+                let reason: String = row.try_get_unchecked(0).map_err(|e| self.failed(e))?;
+                return Err(Error::new(Kind::Data, reason));
+            }
+        }
+        Ok(())
+    }
+
     pub(super) async fn check_deferrable(
         &mut self,
         table: &TablePlan,
@@ -322,6 +334,10 @@ impl Tx for PgTx {
                 ),
             ));
         }
+        if !shape.loads_plainly() {
+            let place = self.place(Some(table));
+            return Err(Error::new(Kind::Data, format!("{place}: values must be compared as they come")));
+        }
         self.copy(&shape.copy_into(&shape.table_columns()), table, rows).await
     }
 
@@ -412,6 +428,7 @@ impl Tx for PgTx {
         self.run(shape.make_rows(), Some(table)).await?;
         self.fills(shape.rows());
         self.copy(&shape.copy_into(&shape.rows()), table, rows).await?;
+        self.check_values(table, shape.changed_in_rows().as_slice()).await?;
         let counts = self.run_script(&shape.replace(), table).await?;
         let count = |place: usize| counts.get(place).copied().unwrap_or(0);
         Ok(Applied { deleted: count(0), inserted: count(1), ..Applied::default() })

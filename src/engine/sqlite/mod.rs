@@ -26,6 +26,7 @@ mod chunks;
 mod connect;
 mod fault;
 mod fence;
+mod fits;
 mod inspect;
 mod install;
 mod into;
@@ -47,5 +48,6 @@ mod target;
 mod tx;
 mod value;
 
+pub(super) use fits::fit;
 pub use source::SqliteSource;
 pub use target::SqliteTarget;

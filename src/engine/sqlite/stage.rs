@@ -9,10 +9,11 @@ use super::ask::bare;
 use super::capture::key_names;
 use super::catalog::Shape;
 use super::connect::Session;
+use super::fits::Compared;
 use super::select::enclosed;
 use super::value;
 use crate::error::{Error, Result};
-use crate::model::{ColumnPair, On, OnDelete, Staged, TablePlan, Value, quote};
+use crate::model::{ColumnPair, Lookup, On, OnDelete, Staged, TablePlan, Value, quote};
 
 /// How many variables one statement may have.
 const MOST_VARIABLES: usize = 32_766;
@@ -48,6 +49,8 @@ pub(super) struct Staging {
     pub(super) keeps: bool,
     /// Rows lifted out.
     lifted: String,
+    /// The columns whose values are compared with what the table made of them.
+    pub(super) compared: Compared,
 }
 
 /// A target column that is written.
@@ -102,6 +105,7 @@ impl Staging {
             written: carried.chain(looked_up).collect(),
             key: table.key.len(),
             lookups: rule.lookups.iter().map(|l| l.expression.clone()).collect(),
+            compared: Compared::of(table, &lookup_types(table, shape)),
             changed: changed.collect(),
             keeps: rule.on_delete == OnDelete::Keep,
             whole,
@@ -290,6 +294,19 @@ impl Staging {
         )
     }
 
+    /// The reason for which one of the picked rows is parked: a value is another one in the table.
+    pub(super) fn changed_value(&self, pick: Pick<'_>) -> String {
+        format!(
+            "SELECT reason FROM (SELECT {} AS reason FROM {} AS s JOIN {} AS t ON {} WHERE s.hw_present{}) \
+             WHERE reason IS NOT NULL LIMIT 1",
+            self.compared.reason(),
+            self.stage,
+            self.table,
+            self.same(),
+            pick.condition()
+        )
+    }
+
     /// Keeps the rows of keys, whole, as they are.
     pub(super) fn keep_found(&self, pick: Pick<'_>) -> String {
         format!(
@@ -357,6 +374,12 @@ impl Staging {
     fn same(&self) -> String {
         self.matched.same("s")
     }
+}
+
+/// What the table makes of the values that are looked up.
+fn lookup_types<'a>(table: &TablePlan, shape: &'a Shape) -> Vec<&'a str> {
+    let of = |lookup: &Lookup| shape.column(&lookup.target).map_or("BLOB", |c| shape.affinity(c));
+    table.rule.lookups.iter().map(of).collect()
 }
 
 /// What a row is staged with: names, each with its type. Without one, values wait as they came. Those

@@ -170,6 +170,20 @@ impl SqliteTx {
         Ok(())
     }
 
+    /// Fails if the table made another value of one of the picked rows'.
+    async fn check_values(&mut self, staging: &Staging, pick: Pick<'_>) -> Result<()> {
+        if staging.compared.is_empty() {
+            return Ok(());
+        }
+        let what = "comparing values";
+        let args = pick.args().doing(&self.db.place, what)?;
+        let rows = self.fetch(what, staging.changed_value(pick), args).await?;
+        match rows.first() {
+            Some(row) => Err(Error::new(Kind::Data, value::text(row, 0).doing(&self.db.place, what)?)),
+            None => Ok(()),
+        }
+    }
+
     /// Deletes the rows in further targets that belong to picked keys which are absent.
     async fn clear_further(&mut self, staging: &Staging, further: &[Further], pick: Pick<'_>) -> Result<()> {
         // All first: what is matched may be found by rows that are about to go.
@@ -346,7 +360,12 @@ impl Tx for SqliteTx {
 
     async fn load(&mut self, table: &TablePlan, rows: Feed<'_>) -> Result<(u64, u64)> {
         self.silence(table).await?;
-        let loader = self.staging(table).await?.loader();
+        let staging = self.staging(table).await?;
+        if !staging.compared.is_empty() {
+            let what = format!("{}: values must be compared as they come", table.target);
+            return Err(Error::new(Kind::Data, what));
+        }
+        let loader = staging.loader();
         self.feed(&format!("writing {}", table.target), &loader, rows).await
     }
 
@@ -422,6 +441,7 @@ impl Tx for SqliteTx {
             applied.updated = self.step(&what, update, pick).await?;
         }
         applied.inserted = self.step(&what, staging.insert_present(pick), pick).await?;
+        self.check_values(&staging, pick).await?;
         for further in &further {
             self.settle_further(&staging, further, pick).await?;
         }
@@ -453,6 +473,7 @@ impl Tx for SqliteTx {
         let updated = self.step(&what, staging.put_changed(pick), pick).await?;
         self.step(&what, staging.forget(pick), pick).await?;
         let inserted = self.step(&what, staging.insert_present(pick), pick).await?;
+        self.check_values(&staging, pick).await?;
         Ok(Applied { updated, inserted, deleted: gone, parked: 0 })
     }
 

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::model::{Link, On, Staged};
+use crate::model::{Fidelity, Link, On, Staged};
 use crate::plan::{CheckConstraints, Standing, diff};
 use crate::settings::{ColumnSettings, Given, IntoSettings, UpgradeOrder};
 
 fn given(given: Given) -> ColumnSettings {
-    ColumnSettings { given, on: On::Always }
+    ColumnSettings { given, on: On::Always, fidelity: Fidelity::Exact }
 }
 
 fn column_of(name: &str) -> ColumnSettings {
