@@ -65,6 +65,7 @@ pub(super) async fn source(source: &Inner, schema: &Schema, plan: &Plan) -> Resu
     for table in &plan.tables {
         look.float_key(table);
         look.documents(table);
+        look.empty_labels(table);
     }
     session.close();
     look.means(server).await?;
@@ -459,18 +460,19 @@ impl Look {
         self.block_table(&table.source, what, remedy);
     }
 
+    /// Members of a SET that have no text: the servers themselves copy them as no member, from column to column.
+    fn empty_labels(&mut self, table: &TablePlan) {
+        let is_lost = |kind: &str| matches!(Kind::of(kind), Kind::Set(_)) && has_empty_label(kind);
+        let plain = table.columns.iter().filter(|pair| pair.expression.is_none());
+        for pair in plain.filter(|pair| is_lost(&pair.source_type) || is_lost(&pair.target_type)) {
+            let what =
+                format!("column {} is a SET with an empty label, a member that would get lost", pair.source);
+            self.block_table(&table.source, what, EXCLUDE);
+        }
+    }
+
     /// Whether keys are told apart, on both sides alike.
     fn collations(&mut self, table: &TablePlan) {
-        for (pair, _) in table.matched() {
-            let is_set = matches!(Kind::of(&pair.source_type), Kind::Set(_));
-            if is_set && has_empty_label(&pair.source_type) {
-                let what = format!(
-                    "key column {} is a SET with an empty label: it compares like no label at all",
-                    pair.source
-                );
-                self.block_table(&table.source, what, EXCLUDE);
-            }
-        }
         for (pair, _) in table.matched().filter(|(pair, _)| pair.expression.is_none()) {
             if !same_collation(&pair.source_type, &pair.target_type) {
                 let name = |type_name| collation(type_name).unwrap_or("none").to_string();

@@ -57,7 +57,7 @@ pub(super) async fn attempt_all(shared: &Shared, definitions: &[Definition]) -> 
             // Not about the definition: a lock that another session holds, a lost connection.
             None | Some("55P03" | "57014") => break,
             Some(_) => {
-                found.push(refusal(explain(error, &shared.place, definition)));
+                found.push(refusal(&explain(error, &shared.place, definition)));
                 if !definition.sql.starts_with("CREATE EXTENSION") {
                     break;
                 }
@@ -68,7 +68,7 @@ pub(super) async fn attempt_all(shared: &Shared, definitions: &[Definition]) -> 
     Ok(found)
 }
 
-fn refusal(error: Error) -> Finding {
+fn refusal(error: &Error) -> Finding {
     Finding::general(
         error.summary(),
         "install what is missing on the target's server or grant the right, or make the tables there yourself \
