@@ -4,7 +4,7 @@ use super::{CHANGES, SHOP, mysql, shop_on, user_of};
 use crate::support::compare::assert_same;
 use crate::support::{Highwater, Kind, MysqlServer, Pair};
 
-on_both!(a_socket_leads_in, a_binary_log_without_trust_blocks);
+on_both!(a_socket_leads_in, a_binary_log_without_trust_blocks, statement_binlogs_are_served_or_told);
 
 async fn a_socket_leads_in(kind: Kind) {
     let server = MysqlServer::shared(kind);
@@ -83,4 +83,30 @@ async fn a_binary_log_without_trust_blocks(kind: Kind) {
     highwater.run(&["final-sync", "--fence"]).await.expect_code(3).says("the fence can't be raised");
     server.execute("SET GLOBAL log_bin_trust_function_creators = 1").await;
     highwater.run(&["final-sync", "--fence"]).await.ok().says("final");
+}
+
+/// Production's sessions have it, and highwater's on the source.
+async fn statement_binlogs_are_served_or_told(kind: Kind) {
+    let server = MysqlServer::start_own(kind, &[("binlog_format", "STATEMENT")]);
+    let pair = Pair::mysql_on(&server, MysqlServer::shared(kind)).await;
+    pair.execute_on_both(SHOP).await;
+    let highwater = Highwater::new(&pair);
+    highwater.run(&["plan"]).await.ok().says("binlog_format is STATEMENT");
+    highwater.run(&["copy"]).await.ok();
+    pair.source.execute(CHANGES).await;
+    if kind == Kind::Mariadb {
+        // Its sequences can't be written then, and the fence would stay.
+        let refused = highwater.run(&["final-sync", "--fence"]).await.expect_code(3);
+        refused.says("the fence could not be lowered again").says("SET GLOBAL binlog_format = 'ROW'");
+        pair.source.execute("INSERT INTO audit VALUES (7, 'not fenced')").await;
+        server.execute("SET GLOBAL binlog_format = 'MIXED'").await;
+    }
+    highwater.run(&["final-sync", "--fence"]).await.ok();
+    assert_same(&pair).await;
+    highwater.run(&["final-sync", "--lift"]).await.ok();
+    highwater.run(&["clean", "--forget", "--yes"]).await.ok();
+    server.execute("SET GLOBAL binlog_format = 'STATEMENT'").await;
+    let pair = Pair::mysql_on(MysqlServer::shared(kind), &server).await;
+    pair.execute_on_both(SHOP).await;
+    Highwater::new(&pair).run(&["plan"]).await.expect_code(3).says("takes no writes at READ COMMITTED");
 }

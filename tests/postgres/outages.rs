@@ -223,28 +223,16 @@ async fn limited(pair: &Pair, limit: i32) -> [String; 2] {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_low_connection_limit_is_worked_with_or_named_with_the_number_needed() {
-    let pair = Pair::postgres().await;
-    for n in 0..8 {
-        let table = format!("CREATE TABLE t{n} (id integer PRIMARY KEY, v text)");
-        pair.execute_on_both(&table).await;
-        pair.source.execute(&format!("INSERT INTO t{n} SELECT n, 'v' FROM generate_series(1, 500) n")).await;
-    }
-    let roles = limited(&pair, 9).await;
-    let highwater = Highwater::new(&pair)
-        .setting("database.main.source", &pair.source.postgres().url_as(&roles[0]))
-        .setting("database.main.target", &pair.target.postgres().url_as(&roles[1]))
-        .setting("copy.chunk_rows", "100");
+    let (pair, role, highwater) = eight_tables(9).await;
     let daemon = highwater.spawn(&["run"]);
     daemon.wait_for_log("working with fewer connections").await;
-    for n in 0..8 {
-        pair.source.execute(&format!("UPDATE t{n} SET v = 'changed'")).await;
-    }
+    change_all(&pair).await;
     eventually_same(&pair).await;
     daemon.wait_until_in_sync().await;
     assert!(!daemon.log().contains("too many connections"), "{}", daemon.log());
     assert_eq!(daemon.terminate().await, Some(0));
-    pair.source.execute(&format!("ALTER ROLE {} CONNECTION LIMIT 3", roles[0])).await;
-    let raise = format!("ALTER ROLE {} CONNECTION LIMIT 16", roles[0]);
+    pair.source.execute(&format!("ALTER ROLE {role} CONNECTION LIMIT 3")).await;
+    let raise = format!("ALTER ROLE {role} CONNECTION LIMIT 16");
     highwater.run(&["plan"]).await.expect_code(3).says(&raise);
     let daemon = highwater.spawn(&["run"]);
     daemon.wait_for_log(&raise).await;
@@ -254,22 +242,33 @@ async fn a_low_connection_limit_is_worked_with_or_named_with_the_number_needed()
 /// The documents name this limit: a daemon and the commands beside it get by with it, to the cutover.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_named_connection_limit_is_enough_for_a_cutover_beside_a_daemon() {
+    let (pair, _, highwater) = eight_tables(16).await;
+    let daemon = highwater.spawn(&["run"]);
+    daemon.wait_until_in_sync().await;
+    change_all(&pair).await;
+    highwater.run(&["status"]).await.ok();
+    highwater.run(&["final-sync", "--fence"]).await.ok();
+    assert_same(&pair).await;
+}
+
+/// Eight tables, the role of the source and settings with roles of that connection limit.
+async fn eight_tables(limit: i32) -> (Pair, String, Highwater) {
     let pair = Pair::postgres().await;
     for n in 0..8 {
         let table = format!("CREATE TABLE t{n} (id integer PRIMARY KEY, v text)");
         pair.execute_on_both(&table).await;
-        pair.source.execute(&format!("INSERT INTO t{n} SELECT n, 'v' FROM generate_series(1, 200) n")).await;
+        pair.source.execute(&format!("INSERT INTO t{n} SELECT n, 'v' FROM generate_series(1, 500) n")).await;
     }
-    let roles = limited(&pair, 16).await;
+    let [source, target] = limited(&pair, limit).await;
     let highwater = Highwater::new(&pair)
-        .setting("database.main.source", &pair.source.postgres().url_as(&roles[0]))
-        .setting("database.main.target", &pair.target.postgres().url_as(&roles[1]));
-    let daemon = highwater.spawn(&["run"]);
-    daemon.wait_until_in_sync().await;
+        .setting("database.main.source", &pair.source.postgres().url_as(&source))
+        .setting("database.main.target", &pair.target.postgres().url_as(&target))
+        .setting("copy.chunk_rows", "100");
+    (pair, source, highwater)
+}
+
+async fn change_all(pair: &Pair) {
     for n in 0..8 {
         pair.source.execute(&format!("UPDATE t{n} SET v = 'changed'")).await;
     }
-    highwater.run(&["status"]).await.ok();
-    highwater.run(&["final-sync", "--fence"]).await.ok();
-    assert_same(&pair).await;
 }

@@ -27,7 +27,7 @@ use super::session::{Session, number, text};
 use super::source::Inner;
 use super::value::literal;
 use crate::engine::{Fence, Lowered, Stamp};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Policy, Result};
 
 /// How long lowering waits for writers that hold the row, where one can.
 const LOWERING: Duration = Duration::from_secs(60);
@@ -142,15 +142,8 @@ pub(super) fn superseded(place: &str, stamp: Stamp, now: &State) -> Error {
     )
 }
 
-/// Lowers the fence of `stamp` and of all earlier attempts.
-pub(super) async fn lower(source: &Inner, stamp: Stamp) -> Result<Lowered> {
-    let names = &source.names;
-    let mut session = source.server.session().await?;
-    let Some(before) = state(&mut session, names).await? else {
-        session.close();
-        return Ok(Lowered::WasDown);
-    };
-    let to = stamp.attempt.saturating_add(1);
+/// Marks every attempt below `to` as lowered.
+async fn set_lowered(session: &mut Session, names: &Names, to: i64) -> Result<()> {
     match names.flavour {
         Flavour::Mariadb => {
             // A sequence is never set back.
@@ -163,10 +156,39 @@ pub(super) async fn lower(source: &Inner, stamp: Stamp) -> Result<Lowered> {
                 names.own("lowered"),
                 names.database_literal()
             );
-            update(&mut session, &sql, Instant::now() + LOWERING).await?;
+            update(session, &sql, Instant::now() + LOWERING).await?;
             session.execute("SET SESSION innodb_lock_wait_timeout = 10").await?;
         }
     }
+    Ok(())
+}
+
+/// That a fence could be lowered again: the statement is run so that it changes nothing.
+///
+/// # Errors
+/// [`Kind::Refused`] when the server refuses it.
+pub(super) async fn attempt_lowering(session: &mut Session, names: &Names) -> Result<()> {
+    match set_lowered(session, names, 1).await {
+        Err(error) if error.policy() == Policy::Retry => Err(error),
+        Err(error) => {
+            let refused =
+                Error::refused(format!("the fence could not be lowered again: {}", error.summary()));
+            Err(refused.remedy(error.remedy_text().unwrap_or("let the server take it").to_string()))
+        }
+        Ok(()) => Ok(()),
+    }
+}
+
+/// Lowers the fence of `stamp` and of all earlier attempts.
+pub(super) async fn lower(source: &Inner, stamp: Stamp) -> Result<Lowered> {
+    let names = &source.names;
+    let mut session = source.server.session().await?;
+    let Some(before) = state(&mut session, names).await? else {
+        session.close();
+        return Ok(Lowered::WasDown);
+    };
+    let to = stamp.attempt.saturating_add(1);
+    set_lowered(&mut session, names, to).await?;
     // A crash of the source must not raise it again when production writes.
     durable(source, &mut session).await?;
     let after = state(&mut session, names).await?;

@@ -225,5 +225,6 @@ pub(super) async fn attempt_ddl(source: &Inner) -> Result<()> {
             Err(error) => return Err(error),
         }
     }
+    fence::attempt_lowering(&mut session, names).await?;
     session.execute("DO RELEASE_ALL_LOCKS()").await.map(|_| ())
 }

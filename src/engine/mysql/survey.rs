@@ -80,6 +80,7 @@ pub(super) async fn target(server: &Server, schema: &Schema, plan: &Plan) -> Res
     let mut session = server.session().await?;
     let mut look = Look::new(server, &mut session).await?;
     look.read_only(&mut session, server.flavour, "write the rows").await?;
+    look.logs_statements(&mut session).await?;
     let creates = plan.tables.iter().any(|t| t.create);
     let making = if creates { making(server.flavour) } else { &[] };
     let needed: Vec<&str> = TARGET.iter().chain(making).copied().collect();
@@ -222,6 +223,16 @@ impl Look {
             let what = "innodb_flush_log_at_trx_commit is not 1: a crash loses the last commits; highwater \
                         hands none on before it is on disk, and so may be a second later";
             self.warn(what, "nothing, or SET GLOBAL innodb_flush_log_at_trx_commit = 1");
+        }
+        Ok(())
+    }
+
+    /// Whether the server would refuse to log what is written at READ COMMITTED.
+    async fn logs_statements(&mut self, session: &mut Session) -> Result<()> {
+        let sql = "SHOW GLOBAL VARIABLES WHERE (Variable_name, Value) IN (('log_bin', 'ON'), ('binlog_format', 'STATEMENT'))";
+        if session.query(sql).await?.len() == 2 {
+            let what = "binlog_format is STATEMENT: the server takes no writes at READ COMMITTED";
+            self.block(what, "SET GLOBAL binlog_format = 'ROW' (or MIXED), for new sessions");
         }
         Ok(())
     }
