@@ -44,6 +44,9 @@ async fn a_full_disk_is_waited_for() {
              INSERT INTO t SELECT n, hex(randomblob(500)) FROM s",
         )
         .await;
+    // It takes the file alone: no other connection of the pool may have it open.
+    pair.target.sqlite().pool().close().await;
+    let pair = Pair { target: Db::Sqlite(pair.target.sqlite().opened_again()), ..pair };
     pair.target.execute("PRAGMA journal_mode = DELETE").await;
     let folder = Workspace::get().folder("disk-");
     std::fs::create_dir(folder.path().join("small")).unwrap();

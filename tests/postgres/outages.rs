@@ -239,10 +239,10 @@ async fn a_low_connection_limit_is_worked_with_or_named_with_the_number_needed()
     assert_eq!(daemon.wait().await, Some(3));
 }
 
-/// The documents name this limit: a daemon and the commands beside it get by with it, to the cutover.
+/// The documents name this limit: that of a daemon, and as much again.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_named_connection_limit_is_enough_for_a_cutover_beside_a_daemon() {
-    let (pair, _, highwater) = eight_tables(16).await;
+    let (pair, _, highwater) = eight_tables(32).await;
     let daemon = highwater.spawn(&["run"]);
     daemon.wait_until_in_sync().await;
     change_all(&pair).await;
